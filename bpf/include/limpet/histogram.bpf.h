@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * Histograms with explicit bucket bounds, so that `le` is exact.
+ *
+ * The bounds live in read-only data and are written by the agent before the object is loaded: from the config key that
+ * LIMPET_BOUNDS names, or from its default. A value belongs to the first bucket whose bound is not below it (Prometheus:
+ * "le", closed on the right). Cost: five dependent loads, no branch on the value.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#include "tags.bpf.h"
+
+#define LIMPET_BUCKETS 23                  /* 22 bounds and the bucket above the last one */
+#define LIMPET_MAX_BOUNDS (LIMPET_BUCKETS - 1)
+#define LIMPET_BOUND_UNUSED (~0ULL >> 1)   /* the largest value that compares without overflow */
+
+/* Three cache lines; the count is the sum of the buckets. */
+struct limpet_histogram {
+    __u64 sum;
+    __u64 buckets[LIMPET_BUCKETS];
+};
+_Static_assert(sizeof(struct limpet_histogram) == 192, "three cache lines");
+
+/* Declares the bounds of one or more histograms. `config_key`: the number list in the manifest that sets them, in the
+ * exported unit ("s" for ns and us). The array is padded to 32 with LIMPET_BOUND_UNUSED for the search below. */
+#define LIMPET_BOUNDS(variable, unit, config_key)                                                                      \
+    const volatile __u64 variable[32] LIMPET_TAG("bounds|" config_key "|" unit) = {1}
+
+/* The number of bounds below `value`, that is the index of its bucket. Values above 2^63 count as 2^63. */
+static __always_inline __u32 limpet_bucket(const volatile __u64 *bounds, __u64 value)
+{
+    __u32 index = 0;
+
+    if ((__s64)value < 0)
+        value = LIMPET_BOUND_UNUSED;
+    /* (bound - value) is negative exactly where the bound is below the value */
+    index += (__u32)((bounds[15] - value) >> 63) << 4;
+    index += (__u32)((bounds[(index & 16) + 7] - value) >> 63) << 3;
+    index += (__u32)((bounds[(index & 24) + 3] - value) >> 63) << 2;
+    index += (__u32)((bounds[(index & 28) + 1] - value) >> 63) << 1;
+    index += (__u32)((bounds[index & 30] - value) >> 63);
+    return index;
+}
+
+/* Counts one value. Atomic: several CPUs share a shard where a host has more of them than shards. */
+static __always_inline void limpet_observe(struct limpet_histogram *histogram, const volatile __u64 *bounds,
+                                           __u64 value)
+{
+    __u32 bucket = limpet_bucket(bounds, value);
+
+    if (bucket >= LIMPET_BUCKETS)
+        bucket = LIMPET_BUCKETS - 1;
+    __sync_fetch_and_add(&histogram->buckets[bucket], 1);
+    __sync_fetch_and_add(&histogram->sum, value);
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The operator's configuration: TOML text in, typed values out, every mistake reported at once.
+//
+// Owner: Agent; values, freely copied. Single-threaded use. The probes' own keys are declared in their manifests, so
+// loading has two steps: parse_config() checks the file and the agent's tables and keeps [plugins.*] raw with positions;
+// check_probe_config() then holds one probe's table against its manifest.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace limpet {
+
+struct Manifest;
+
+// Where a value stands: for messages "file:line:column". Lines and columns count from 1; 0 means "not in a file".
+struct SourcePosition {
+    std::string file;
+    uint32_t line = 0;
+    uint32_t column = 0;
+};
+
+// One mistake in the configuration: the dotted key, what is wrong, and the fix ("did you mean …").
+struct ConfigProblem {
+    SourcePosition position;
+    std::string key;
+    std::string text;
+};
+
+// "file:line:column: key: text".
+[[nodiscard]] std::string to_string(const ConfigProblem& problem);
+
+// A value of a probe's key, as the manifest types it. Durations are in seconds (double).
+using ConfigValue =
+    std::variant<int64_t, double, bool, std::string, std::vector<std::string>, std::vector<double>>;
+
+struct AgentConfig {
+    std::string listen = "127.0.0.1:9465";     // address:port or [address]:port
+    std::filesystem::path plugin_dir;           // empty: beside the executable (plugins/), else the installed one
+    std::optional<std::vector<uint32_t>> cpus;  // empty optional: "auto"
+    int nice = 0;                               // -20…19
+    std::string log_level = "info";             // debug, info, warn, error
+    std::chrono::milliseconds drain_interval{100};
+    std::filesystem::path cgroup_root;          // empty: found through /proc/self/mountinfo
+};
+
+// [plugins.<name>]: the keys that every probe has, and the rest as written.
+struct ProbeConfig {
+    std::string name;
+    SourcePosition position;
+    bool enabled = false;
+    std::filesystem::path path;                 // empty: <plugin_dir>/<name>.so
+    std::string sha256;                         // empty: not checked; else 64 lower-case hex digits
+    std::vector<std::string> accept;            // states besides "active" that /healthz takes as healthy
+    std::optional<uint32_t> series;             // rows per series table; empty: what the probe declares
+    struct RawValue {
+        SourcePosition position;
+        ConfigValue value;
+        std::string toml_type;                  // "integer", "float", "boolean", "string", "array of …" for messages
+    };
+    std::map<std::string, RawValue> raw;        // the probe's own keys, unchecked
+    std::map<std::string, ConfigValue> values;  // after check_probe_config(): every declared key, defaults included
+};
+
+struct Config {
+    AgentConfig agent;
+    std::vector<ProbeConfig> probes; // in the order of the file
+    std::vector<std::filesystem::path> files;
+};
+
+struct ParsedConfig {
+    Config config;
+    std::vector<ConfigProblem> problems; // empty: the config can be used
+};
+
+// Reads `file` and then `<directory of file>/conf.d/*.toml` in name order; later values win, a table may be spread over
+// several. Unknown keys, wrong types and values out of range are problems, with a suggestion where one is near.
+// A file that cannot be read is a problem too.
+[[nodiscard]] ParsedConfig parse_config(const std::filesystem::path& file);
+
+// Fills probe.values from probe.raw, by the manifest's keys; returns what is wrong, all at once.
+[[nodiscard]] std::vector<ConfigProblem> check_probe_config(ProbeConfig& probe, const Manifest& manifest);
+
+} // namespace limpet

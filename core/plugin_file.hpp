@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A probe's shared object on disk: opened so that nobody but its owner can have changed it, read before it is run.
+//
+// Owner: Probe. A PluginFile owns the descriptor; a PluginLibrary keeps the code mapped for the life of the process, since
+// libraries are never unloaded. Single-threaded use.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include <boost/dll/shared_library.hpp>
+
+#include "limpet/abi.h"
+#include "manifest.hpp"
+#include "owned_fd.hpp"
+#include "result.hpp"
+
+namespace limpet {
+
+struct PluginFile {
+    std::filesystem::path path; // absolute
+    OwnedFd fd;
+    Manifest manifest;
+    std::vector<std::byte> bpf_object;
+};
+
+// Opens and checks a probe: O_NOFOLLOW, regular file, owned by root or the agent's user, not writable by group or others,
+// nor any directory above it (a sticky directory such as /tmp counts as writable); SHA-256 when `sha256` is not empty; then
+// reads and parses its sections. Every rule has its own message: the path, the rule, the command that mends it.
+[[nodiscard]] Result<PluginFile> open_plugin(const std::filesystem::path& path, const std::string& sha256);
+
+// The mapped code of a probe and its checked descriptor.
+struct PluginLibrary {
+    boost::dll::shared_library library; // first: dies last
+    const limpet_plugin* plugin = nullptr;
+};
+
+// Maps the library from the checked descriptor (/proc/self/fd/N; RTLD_NOW | RTLD_LOCAL) and checks its descriptor: magic,
+// ABI major and minor, name and version as in the manifest. Undefined symbols are named in the message.
+[[nodiscard]] Result<PluginLibrary> load_plugin(const PluginFile& file);
+
+} // namespace limpet
