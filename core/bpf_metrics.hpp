@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a BPF object says about its own metrics: the decl tags of tags.bpf.h, read from its BTF.
+//
+// Values, freely copied; nothing is loaded into the kernel and no privilege is needed. Reading one object is a matter of
+// a millisecond. Used by the loader (offsets), by the exporter (names) and by `limpet plugin info` (the list). No threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "result.hpp"
+
+namespace limpet {
+
+enum class MetricKind { kCounter, kGauge, kHistogram };
+
+// "counter", "gauge" or "histogram".
+[[nodiscard]] const char* to_string(MetricKind kind);
+
+// One exported metric, for people: `limpet plugin info` and the generated docs.
+struct MetricDeclaration {
+    std::string name;
+    MetricKind kind = MetricKind::kCounter;
+    std::string unit; // as exported: "seconds", "bytes" or "1"
+    std::string help;
+    std::vector<std::string> labels;     // container_id and service_name included where they apply
+    std::string bounds_config_key;       // histograms: the config key that sets the bucket bounds
+    std::string source;                  // "struct http_server_row.duration": where it is declared
+};
+
+enum class LabelDecoder { kWorkload, kUint, kNonzero, kIp, kAddress, kText, kEnum };
+
+// A member of a key struct and how its bytes become a label value.
+struct KeyLabel {
+    std::string name;
+    LabelDecoder decoder = LabelDecoder::kUint;
+    std::vector<std::string> items; // kEnum: the texts by number
+    uint32_t offset_bytes = 0;
+    uint32_t size_bytes = 0;
+};
+
+struct ConstantLabel {
+    std::string name;
+    std::string value;
+};
+
+// A member of a row struct that is exported.
+struct RowMetric {
+    std::string name;
+    MetricKind kind = MetricKind::kCounter;
+    std::string unit;     // as counted: "ns", "us", "bytes", "1"
+    double divisor = 1.0; // counted value / divisor = exported value
+    std::string help;
+    uint32_t offset_bytes = 0;
+    std::vector<uint32_t> labels; // indices into SeriesLayout::labels, those that are exported
+    std::vector<ConstantLabel> constants;
+    std::string bounds_variable; // histograms
+    std::string source;
+};
+
+// One LIMPET_SERIES table.
+struct SeriesLayout {
+    std::string table; // the maps are <table>_index, <table>_keys and <table>_rows
+    uint32_t key_size_bytes = 0;
+    uint32_t slot_size_bytes = 0; // element of <table>_keys
+    uint32_t used_offset_bytes = 0;
+    uint32_t row_size_bytes = 0;
+    std::vector<KeyLabel> labels;
+    std::vector<RowMetric> metrics;
+};
+
+// A LIMPET_BOUNDS variable in .rodata.
+struct BoundsVariable {
+    std::string variable;
+    std::string config_key;
+    std::string unit;     // as counted
+    double divisor = 1.0; // config value * divisor = counted value
+};
+
+// A variable in .rodata that the host fills from a config key ("limpet:config|key").
+struct ConfigVariable {
+    std::string variable;
+    std::string config_key;
+};
+
+struct BpfMetrics {
+    std::vector<SeriesLayout> tables;
+    std::vector<BoundsVariable> bounds;
+    std::vector<ConfigVariable> config;
+};
+
+// Reads and checks the declarations of one BPF ELF object. All mistakes in one Error, one per line, each naming struct and
+// member: a name that Prometheus does not take, a counter without "_total", a unit that the name does not end in, a label
+// twice, bounds that are not declared, a member of the wrong type.
+[[nodiscard]] Result<BpfMetrics> read_bpf_metrics(std::span<const std::byte> object);
+
+// The same as a list of exported metrics, sorted by name. An empty object has none.
+[[nodiscard]] Result<std::vector<MetricDeclaration>> declared_metrics(std::span<const std::byte> object);
+
+} // namespace limpet
