@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# cmake -DREADELF=… -DPROBE=x.so -P LimpetCheckProbe.cmake: holds a linked probe against the rules of limpet/abi.h.
+# On failure the file is removed, so that the next build does not take it for good.
+#
+# `-z defs` has already refused symbols that no library defines. What it lets through: symbols of libraries that a probe
+# may not need, and weak ones (which would come from the agent, or be null). Those of the run-time carry a version; the
+# sanitizers', which only a sanitized build has, do not.
+set(allowed_libraries "^(libc\\.so\\.6|libm\\.so\\.6|libstdc\\+\\+\\.so\\.6|libgcc_s\\.so\\.1|ld-linux.*|lib[au]b?san\\.so\\.[0-9]+)$")
+set(allowed_unversioned "^(__gmon_start__|_ITM_.*|__asan_.*|__ubsan_.*|__sanitizer_.*)$")
+
+function(refuse text)
+    file(REMOVE "${PROBE}")
+    message(FATAL_ERROR "${PROBE}: ${text}")
+endfunction()
+
+execute_process(COMMAND "${READELF}" --wide --dynamic "${PROBE}" OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "Shared library: \\[[^]]+" needed "${dynamic}")
+foreach(library IN LISTS needed)
+    string(REPLACE "Shared library: [" "" library "${library}")
+    if(NOT library MATCHES "${allowed_libraries}")
+        refuse("needs ${library}. A probe may use the C and C++ run-time only: link the library statically or do without.")
+    endif()
+endforeach()
+
+set(exported "")
+execute_process(COMMAND "${READELF}" --wide --dyn-syms "${PROBE}" OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "[^\n]+" lines "${symbols}")
+foreach(line IN LISTS lines)
+    # number: value size type binding visibility section name
+    if(NOT line MATCHES "^ *[0-9]+: +[0-9a-f]+ +[0-9xa-f]+ +[A-Z_]+ +[A-Z_]+ +[A-Z]+ +([A-Z0-9]+) +([^ ]+)")
+        continue()
+    elseif(NOT CMAKE_MATCH_1 STREQUAL "UND")
+        list(APPEND exported "${CMAKE_MATCH_2}")
+    elseif(NOT CMAKE_MATCH_2 MATCHES "@" AND NOT CMAKE_MATCH_2 MATCHES "${allowed_unversioned}")
+        refuse("undefined symbol ${CMAKE_MATCH_2}. All that a probe needs of the agent comes in through struct limpet_host.")
+    endif()
+endforeach()
+if(NOT exported STREQUAL "limpet_plugin_v1")
+    list(JOIN exported ", " exported)
+    refuse("exports \"${exported}\", and must export limpet_plugin_v1 alone.")
+endif()
