@@ -85,6 +85,9 @@ struct ParsedConfig {
 // A file that cannot be read is a problem too.
 [[nodiscard]] ParsedConfig parse_config(const std::filesystem::path& file);
 
+// Every key that parse_config() knows, dotted: "agent.listen", "plugins.<name>.enabled", ….
+[[nodiscard]] std::vector<std::string> known_config_keys();
+
 // Fills probe.values from probe.raw, by the manifest's keys; returns what is wrong, all at once.
 [[nodiscard]] std::vector<ConfigProblem> check_probe_config(ProbeConfig& probe, const Manifest& manifest);
 
