@@ -8,8 +8,9 @@
  */
 #pragma once
 
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
 
 enum limpet_stat {
     LIMPET_STAT_EMITTED = 0,           /* events handed to the ring */

@@ -20,8 +20,9 @@
  */
 #pragma once
 
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
 
 #define LIMPET_STREAM_INGRESS "limpet/stream_ingress"
 #define LIMPET_STREAM_EGRESS "limpet/stream_egress"
@@ -61,11 +62,15 @@ struct limpet_connection_head {
 #define LIMPET_VERDICT_UNDECIDED 0
 #define LIMPET_VERDICT_NOBODY 255
 
+#ifndef LIMPET_CONNECTION_TYPE
+#define LIMPET_CONNECTION_TYPE struct limpet_connection_head
+#endif
+
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, LIMPET_CONNECTIONS);
     __type(key, __u32);
-    __type(value, struct limpet_connection_head);
+    __type(value, LIMPET_CONNECTION_TYPE);
 } limpet_connections SEC(".maps"); /* shared by the agent */
 
 /* What the agent remembers of a socket; a value begins with these members. */

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * The tap: sees every TCP segment of the host once per end, and hands it to the probe that owns the connection.
+ *
+ * Hooks   cgroup_skb ingress and egress on the root of cgroup2; tp_btf/inet_sock_set_state for owners, early data and
+ *         closing; iter/task_file for the sockets that are older than the agent.
+ * Maps    limpet_connections 0.5 MB, limpet_workloads 56 KB, workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
+ * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call.
+ *         A new connection: one socket-storage look-up more, in tap_open.
+ * Kernel  5.15.
+ *
+ * A segment that meets a listening socket carries "early data": with deferred accept, or when the handshake's last ACK was
+ * lost, the first request arrives before the accepted socket exists and is never filtered again. It is parsed at once,
+ * under a slot that stands for its addresses and ports; the accepted socket, which the same CPU creates right behind,
+ * gets that slot as its alias.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "connection_table.bpf.h"
+#include "limpet/stats.bpf.h"
+#include "owner.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define TAP_OPEN 0          /* index of tap_open_* in the program arrays */
+#define FIRST_PARSER 1      /* undecided connections start there */
+#define TRIES_IF_FRESH 4    /* segments that parsers see of a connection that began under our eyes */
+#define TRIES_IF_ADOPTED 200 /* of one that is older than its slot: it may be inside a long body */
+
+#define TCP_FLAG_FIN 0x01
+#define TCP_FLAG_SYN 0x02
+#define TCP_FLAG_RST 0x04
+
+LIMPET_PROGRAM(0, tap_ingress);
+LIMPET_PROGRAM(1, tap_egress);
+LIMPET_PROGRAM(2, on_set_state);
+#define RUNS_TAP_INGRESS LIMPET_STAT_RUNS_0
+#define RUNS_TAP_EGRESS (LIMPET_STAT_RUNS_0 + 1)
+#define RUNS_SET_STATE (LIMPET_STAT_RUNS_0 + 2)
+
+/* The agent's own port, host order: connections of this host to it are not followed. */
+const volatile __u16 limpet_listen_port = 0;
+
+/* The last early segment of each CPU, until the accepted socket appears. */
+struct early_segment {
+    __u64 identity;
+    __u32 slot_plus_one; /* 0: none */
+    __u32 generation;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct early_segment);
+} early_segments SEC(".maps");
+
+/* Identity of a connection whose socket does not exist yet: local port, remote port and address. Two remote hosts would
+ * have to agree in 61 bits, in the time between two instructions, to be confused. */
+static __always_inline __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port)
+{
+    __u64 ports = (__u64)remote_port << 16 | local_port;
+
+    return ((((__u64)remote_word << 32 | ports) * 0x9e3779b97f4a7c15ULL) >> 3) | COOKIE_EARLY;
+}
+
+/* Where the TCP header begins; 0 for anything that is not TCP over IPv4 or IPv6. Headers are linear on both hooks. */
+static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end)
+{
+    __u32 offset;
+
+    if (data + 40 > end)
+        return 0;
+    if (data[0] >> 4 == 4) {
+        offset = (__u32)(data[0] & 15) * 4;
+        return data[9] == IPPROTO_TCP ? offset : 0;
+    }
+    return data[6] == IPPROTO_TCP ? 40 : 0;
+}
+
+static __always_inline int tap(struct __sk_buff *skb, void *parsers, enum limpet_stat runs)
+{
+    const __u8 *data = (const __u8 *)(long)skb->data;
+    const __u8 *end = (const __u8 *)(long)skb->data_end;
+    __u32 header = tcp_header_offset(data, end);
+    const __u8 *tcp = data + header;
+    struct connection *connection;
+    __u32 offset, length, slot, flags, age, parser;
+    __u64 cookie;
+
+    limpet_count(runs);
+    if (!header || tcp + 20 > end)
+        return LIMPET_PASS;
+    offset = header + (__u32)(tcp[12] >> 4) * 4;
+    length = skb->len - offset;
+    flags = tcp[13] & (TCP_FLAG_FIN | TCP_FLAG_RST); /* FIN is bit 0, as LIMPET_SEGMENT_FIN */
+    if (flags & TCP_FLAG_RST)
+        flags = LIMPET_SEGMENT_RST;
+    if (!length && !flags)
+        return LIMPET_PASS;
+    cookie = bpf_get_socket_cookie(skb);
+    if (!cookie || tcp[13] & TCP_FLAG_SYN)
+        return LIMPET_PASS;
+
+    skb->cb[2] = length;
+    skb->cb[3] = (__u32)tcp[4] << 24 | (__u32)tcp[5] << 16 | (__u32)tcp[6] << 8 | tcp[7];
+    slot = connection_find(cookie);
+    connection = connection_at(slot);
+    if (!connection) {
+        skb->cb[1] = offset | flags << 16;
+        bpf_tail_call(skb, parsers, TAP_OPEN);
+        return LIMPET_PASS;
+    }
+    age = connection_age();
+    if (connection->last_used != age)
+        connection->last_used = age;
+    if (connection->alias_plus_one) {
+        slot = connection->alias_plus_one - 1;
+        connection = connection_at(slot);
+        if (!connection)
+            return LIMPET_PASS;
+        if (connection->last_used != age)
+            connection->last_used = age;
+    }
+    parser = connection->verdict;
+    if (parser == LIMPET_VERDICT_NOBODY)
+        return LIMPET_PASS;
+    if (parser == LIMPET_VERDICT_UNDECIDED) {
+        if (++connection->tries > (connection->flags & CONNECTION_IS_FRESH ? TRIES_IF_FRESH : TRIES_IF_ADOPTED))
+            connection->verdict = LIMPET_VERDICT_NOBODY;
+        flags |= LIMPET_SEGMENT_UNDECIDED;
+        parser = FIRST_PARSER;
+    }
+    skb->cb[0] = slot;
+    skb->cb[1] = offset | flags << 16;
+    skb->cb[4] = connection->workload | (__u32)connection->generation << 16;
+    bpf_tail_call(skb, parsers, parser);
+    return LIMPET_PASS;
+}
+
+SEC("cgroup_skb/ingress")
+int tap_ingress(struct __sk_buff *skb)
+{
+    return tap(skb, &limpet_ingress, RUNS_TAP_INGRESS);
+}
+
+SEC("cgroup_skb/egress")
+int tap_egress(struct __sk_buff *skb)
+{
+    return tap(skb, &limpet_egress, RUNS_TAP_EGRESS);
+}
+
+/* True when the first payload bytes are a TLS handshake record (RFC 8446, 5.1). */
+static __always_inline int begins_like_tls(const struct __sk_buff *skb)
+{
+    __u8 head[2] = {0, 0};
+
+    return !bpf_skb_load_bytes(skb, skb->cb[1] & 0xffff, head, sizeof(head)) && head[0] == 0x16 && head[1] == 0x03;
+}
+
+/* Nothing before this segment has passed either way: the kernel's own byte counts say so. An adopted connection may be
+ * anywhere in a message. */
+static __always_inline __u16 freshness(struct bpf_sock *sk)
+{
+    struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
+
+    return tcp && tcp->bytes_received == 0 && tcp->bytes_acked <= 1 ? CONNECTION_IS_FRESH : 0;
+}
+
+/* The identity of an early segment's connection, from its packet. */
+static __always_inline __u64 identity_of_packet(const struct __sk_buff *skb)
+{
+    const __u8 *data = (const __u8 *)(long)skb->data;
+    const __u8 *end = (const __u8 *)(long)skb->data_end;
+    __u32 header = tcp_header_offset(data, end);
+    const __u8 *tcp = data + header;
+    __u32 remote;
+
+    if (!header || tcp + 4 > end || data + 24 > end)
+        return 0;
+    __builtin_memcpy(&remote, header == 40 && data[0] >> 4 == 6 ? data + 20 : data + 12, sizeof(remote));
+    return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]));
+}
+
+static __always_inline void remember_early(__u64 identity, __u32 slot)
+{
+    struct connection *connection = connection_at(slot);
+    struct early_segment *early;
+    __u32 zero = 0;
+
+    early = bpf_map_lookup_elem(&early_segments, &zero);
+    if (!early || !connection)
+        return;
+    early->identity = identity;
+    early->generation = connection->generation;
+    early->slot_plus_one = slot + 1;
+}
+
+/* A segment of a connection without a slot. */
+static __always_inline int open_connection(struct __sk_buff *skb, void *parsers)
+{
+    struct bpf_sock *sk = skb->sk;
+    struct connection *connection;
+    struct limpet_socket *owner;
+    __u8 verdict = LIMPET_VERDICT_UNDECIDED;
+    __u64 cookie;
+    __u32 slot, is_early;
+
+    if (!sk || !skb->cb[2]) /* the end of a connection that nobody followed */
+        return LIMPET_PASS;
+    sk = bpf_sk_fullsock(sk);
+    if (!sk || sk->type != SOCK_STREAM || sk->protocol != IPPROTO_TCP) /* a raw socket gets copies */
+        return LIMPET_PASS;
+    is_early = sk->state == TCP_LISTEN;
+    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, is_early ? 0 : BPF_SK_STORAGE_GET_F_CREATE);
+    cookie = is_early ? identity_of_packet(skb) : bpf_get_socket_cookie(skb);
+    if (!cookie)
+        return LIMPET_PASS;
+    if (owner && owner->workload == WORKLOAD_SELF) {
+        verdict = LIMPET_VERDICT_NOBODY;
+    } else if (begins_like_tls(skb)) {
+        limpet_count(LIMPET_STAT_UNSEEN_ENCRYPTED);
+        verdict = LIMPET_VERDICT_NOBODY;
+    }
+    slot = is_early ? connection_find(cookie) : LIMPET_CONNECTIONS; /* an early segment may come again */
+    if (slot == LIMPET_CONNECTIONS)
+        slot = connection_open(cookie, owner ? owner->workload : WORKLOAD_UNKNOWN, verdict, freshness(sk));
+    connection = connection_at(slot);
+    if (!connection) {
+        limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
+        return LIMPET_PASS;
+    }
+    if (is_early) {
+        connection->flags |= CONNECTION_IS_FRESH;
+        remember_early(cookie, slot);
+    } else if (owner) {
+        owner->slot_plus_one = slot + 1;
+        owner->generation = connection->generation;
+    }
+    if (connection->verdict == LIMPET_VERDICT_NOBODY)
+        return LIMPET_PASS;
+    skb->cb[0] = slot;
+    skb->cb[1] |= LIMPET_SEGMENT_UNDECIDED << 16;
+    skb->cb[4] = connection->workload | (__u32)connection->generation << 16;
+    bpf_tail_call(skb, parsers, FIRST_PARSER);
+    return LIMPET_PASS;
+}
+
+SEC(LIMPET_STREAM_INGRESS)
+int tap_open_ingress(struct __sk_buff *skb)
+{
+    return open_connection(skb, &limpet_ingress);
+}
+
+SEC(LIMPET_STREAM_EGRESS)
+int tap_open_egress(struct __sk_buff *skb)
+{
+    return open_connection(skb, &limpet_egress);
+}
+
+/* True for a connection of this host to the agent's own server: a scrape is not part of the host's work. */
+static __always_inline int reaches_agent(struct sock *sk)
+{
+    __be32 word;
+
+    if (!limpet_listen_port || BPF_CORE_READ(sk, __sk_common.skc_dport) != bpf_htons(limpet_listen_port))
+        return 0;
+    if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+        word = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+        return (word & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000) ||
+               word == BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+    }
+    /* the last words of two addresses of this host's family are as good as the whole: same network, same host part */
+    word = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
+    return word == BPF_CORE_READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]);
+}
+
+static __always_inline void own(struct sock *sk, struct task_struct *task, int is_client)
+{
+    struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+    if (owner)
+        owner->workload = is_client && reaches_agent(sk) ? WORKLOAD_SELF : workload_of(task);
+}
+
+/* The accepted socket of the early segment that this CPU has just parsed takes over its slot. */
+static __always_inline void take_early_slot(struct sock *sk)
+{
+    struct early_segment *early;
+    struct connection *connection;
+    struct limpet_socket *owner;
+    __u32 zero = 0, slot, remote;
+
+    early = bpf_map_lookup_elem(&early_segments, &zero);
+    if (!early || !early->slot_plus_one)
+        return;
+    if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+        remote = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
+    else
+        remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+    if (early->identity != early_identity(remote, bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
+                                          BPF_CORE_READ(sk, __sk_common.skc_num)))
+        return;
+    slot = connection_open(bpf_get_socket_cookie(sk), 0, LIMPET_VERDICT_UNDECIDED, CONNECTION_IS_FRESH);
+    connection = connection_at(slot);
+    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (connection && owner) {
+        connection->alias_plus_one = early->slot_plus_one;
+        owner->slot_plus_one = early->slot_plus_one;
+        owner->generation = early->generation;
+    }
+    early->slot_plus_one = 0;
+}
+
+static __always_inline void free_slot(__u32 slot)
+{
+    struct connection *connection = connection_at(slot);
+
+    if (connection)
+        __sync_lock_test_and_set(&connection->cookie, 0);
+}
+
+static __always_inline void forget(struct sock *sk)
+{
+    struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
+    struct connection *connection;
+    __u32 slot;
+
+    if (!owner || !owner->slot_plus_one)
+        return;
+    slot = owner->slot_plus_one - 1;
+    owner->slot_plus_one = 0;
+    connection = connection_at(slot);
+    if (connection && connection->generation == (__u16)owner->generation)
+        free_slot(slot);
+    free_slot(connection_find(bpf_get_socket_cookie(sk))); /* the alias, where there was one */
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
+{
+    limpet_count(RUNS_SET_STATE);
+    if (new_state == TCP_CLOSE)
+        forget(sk);
+    else if (new_state == TCP_SYN_SENT)
+        own(sk, bpf_get_current_task_btf(), 1);
+    else if (new_state == TCP_LISTEN)
+        own(sk, bpf_get_current_task_btf(), 0);
+    else if (new_state == TCP_ESTABLISHED && old_state == TCP_SYN_RECV)
+        take_early_slot(sk);
+    return 0;
+}
+
+/* Gives the sockets that are older than the agent their owner. */
+static __always_inline void adopt(struct sock *sk, struct task_struct *task)
+{
+    struct limpet_socket *owner;
+    struct connection *connection;
+
+    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!owner || owner->workload != WORKLOAD_UNKNOWN)
+        return;
+    owner->workload = workload_of(task);
+    if (!owner->slot_plus_one)
+        return;
+    connection = connection_at(owner->slot_plus_one - 1);
+    if (connection && connection->generation == (__u16)owner->generation)
+        connection->workload = (__u16)owner->workload;
+}
+
+/* The socket behind a file, when it is a stream socket of this protocol. */
+static __always_inline struct sock *stream_of_file(struct file *file, int protocol)
+{
+    struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
+    struct sock *sk = socket ? socket->sk : NULL;
+
+    return sk && sk->sk_type == SOCK_STREAM && sk->sk_protocol == protocol ? sk : NULL;
+}
+
+SEC("iter/task_file")
+int on_task_file(struct bpf_iter__task_file *context)
+{
+    struct task_struct *task = context->task;
+    struct sock *sk = stream_of_file(context->file, IPPROTO_TCP);
+
+    if (task && sk)
+        adopt(sk, task);
+    return 0;
+}
+
+/* An MPTCP listener hands out plain TCP sockets to plain TCP clients: cloned from the TCP socket inside it. Needs
+ * bpf_skc_to_mptcp_sock (5.19; kernel commit 3bc253c2e652); without it such clients of servers that are older than the agent have
+ * no known owner. */
+SEC("iter/task_file")
+int on_mptcp_file(struct bpf_iter__task_file *context)
+{
+    struct task_struct *task = context->task;
+    struct sock *sk = stream_of_file(context->file, IPPROTO_MPTCP);
+    struct mptcp_sock *mptcp = sk ? bpf_skc_to_mptcp_sock(sk) : NULL;
+    struct sock *first = mptcp ? mptcp->first : NULL;
+
+    if (task && first)
+        adopt(first, task);
+    return 0;
+}
