@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The C++ side of a probe: a plain class, and one line that turns it into a plugin. Header only, C++17, std alone.
+//
+//     class Exec {
+//     public:
+//         explicit Exec(limpet::Host host) : host_(host) {}
+//         void on_event(limpet::Event event);
+//         void collect();
+//     private:
+//         limpet::Host host_;
+//     };
+//     LIMPET_PLUGIN(Exec, LIMPET_PROBE_NAME, LIMPET_PROBE_VERSION)
+//
+// The constructor takes a limpet::Host. Every method is optional; abi.h says when and on which thread each is called:
+//     limpet::Status configure();              read the config; the BPF object is not loaded yet
+//     limpet::Status start();                  the BPF object runs, maps can be viewed
+//     void           on_event(limpet::Event);  one record of the ring limpet_events
+//     void           collect();                report samples
+//     limpet::Status reconfigure();            reloadable keys have changed; on failure keep the old values
+//     void           stop();                   last call before the destructor
+// Any of them may throw. What is thrown becomes the status of the call and its reason; nothing crosses the boundary.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <initializer_list>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <limpet/abi.h>
+
+namespace limpet {
+
+inline limpet_text as_text(std::string_view text) noexcept
+{
+    return {text.data(), text.size()};
+}
+
+// What a call came to: ok, or a reason for the operator (what was tried, on what, how to mend it).
+class [[nodiscard]] Status {
+public:
+    static Status ok() { return {LIMPET_OK, {}}; }
+    static Status bad_config(std::string reason) { return {LIMPET_BAD_CONFIG, std::move(reason)}; }
+    static Status unsupported(std::string reason) { return {LIMPET_UNSUPPORTED, std::move(reason)}; }
+    static Status out_of_resource(std::string reason) { return {LIMPET_RESOURCE, std::move(reason)}; }
+    static Status internal(std::string reason) { return {LIMPET_INTERNAL, std::move(reason)}; }
+
+    limpet_status code() const noexcept { return code_; }
+    const std::string& reason() const noexcept { return reason_; }
+
+private:
+    Status(limpet_status code, std::string reason) : code_(code), reason_(std::move(reason)) {}
+
+    limpet_status code_;
+    std::string reason_;
+};
+
+// A Status to throw, for places that cannot return one (the constructor, for one).
+class Failure : public std::runtime_error {
+public:
+    // REQUIRES: status is not ok.
+    explicit Failure(const Status& status) : std::runtime_error(status.reason()), code_(status.code()) {}
+    limpet_status code() const noexcept { return code_; }
+
+private:
+    limpet_status code_;
+};
+
+// One record of the ring, valid during on_event.
+class Event {
+public:
+    Event(const void* data, size_t size_bytes) noexcept : data_(data), size_bytes_(size_bytes) {}
+
+    // The record as a T, or nullptr when it is too short to be one.
+    template <typename T>
+    const T* as() const noexcept
+    {
+        static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 8, "events are plain structs, aligned to 8");
+        return size_bytes_ < sizeof(T) ? nullptr : static_cast<const T*>(data_);
+    }
+    const void* data() const noexcept { return data_; }
+    size_t size_bytes() const noexcept { return size_bytes_; }
+
+private:
+    const void* data_;
+    size_t size_bytes_;
+};
+
+// The elements of a mapped BPF array. The kernel writes while you read: copy what must agree with itself.
+template <typename T>
+class MapView {
+public:
+    static_assert(std::is_trivially_copyable_v<T> && alignof(T) <= 8, "map values are plain structs, aligned to 8");
+
+    explicit MapView(const limpet_map_view& view) noexcept
+        : data_(static_cast<const unsigned char*>(view.data)), stride_bytes_(view.stride_bytes), size_(view.entries)
+    {
+    }
+
+    class Iterator {
+    public:
+        Iterator(const MapView& view, uint32_t index) noexcept : view_(&view), index_(index) {}
+        const T& operator*() const noexcept { return (*view_)[index_]; }
+        Iterator& operator++() noexcept { return ++index_, *this; }
+        bool operator!=(const Iterator& other) const noexcept { return index_ != other.index_; }
+
+    private:
+        const MapView* view_;
+        uint32_t index_;
+    };
+
+    uint32_t size() const noexcept { return size_; }
+    // REQUIRES: index < size().
+    const T& operator[](uint32_t index) const noexcept
+    {
+        return *static_cast<const T*>(static_cast<const void*>(data_ + stride_bytes_ * index));
+    }
+    Iterator begin() const noexcept { return {*this, 0}; }
+    Iterator end() const noexcept { return {*this, size_}; }
+
+private:
+    const unsigned char* data_;
+    uint64_t stride_bytes_;
+    uint32_t size_;
+};
+
+// One label of a sample: {"state", "idle"}.
+struct Label : limpet_label {
+    Label(std::string_view label, std::string_view text) noexcept : limpet_label{as_text(label), as_text(text)} {}
+};
+static_assert(sizeof(Label) == sizeof(limpet_label), "an array of labels is handed over as it is");
+
+constexpr uint32_t kNoWorkload = LIMPET_NO_WORKLOAD;
+
+// What the agent does for a probe; see struct limpet_host for threads and lifetimes. A handle: copy it freely.
+class Host {
+public:
+    explicit Host(const limpet_host* host) noexcept : host_(host) {}
+
+    void log(limpet_log_level level, std::string_view line) const noexcept { host_->log(host_, level, as_text(line)); }
+    void fail(std::string_view reason) const noexcept { host_->fail(host_, as_text(reason)); }
+    uint64_t now_ns() const noexcept { return host_->now_ns(host_); }
+
+    // The value of a key that the manifest declares; durations as std::chrono::nanoseconds or double (seconds).
+    // T: int64_t, double, bool, std::string, std::chrono::nanoseconds, std::vector<std::string>.
+    // Throws Failure when the manifest declares no such key of that type.
+    template <typename T>
+    T config(std::string_view key) const;
+
+    // A map of the own BPF object. Valid from start() until stop() has returned.
+    // Throws Failure when there is no such map, it is not mappable, or its values are shorter than a T.
+    template <typename T>
+    MapView<T> map_view(std::string_view name) const
+    {
+        limpet_map_view view{};
+        if (!host_->map_view(host_, as_text(name), &view))
+            throw Failure(Status::internal("map " + std::string(name) + ": not there, or not a BPF_F_MMAPABLE array"));
+        if (view.stride_bytes < sizeof(T))
+            throw Failure(
+                Status::internal("map " + std::string(name) + ": its values are shorter than the type asked for"));
+        return MapView<T>(view);
+    }
+
+    // Reports one sample; call from collect() only. `workload` as the kernel side saw it, or kNoWorkload.
+    void sample(std::string_view metric, uint32_t workload, std::initializer_list<Label> labels,
+                double value) const noexcept
+    {
+        host_->sample(host_, as_text(metric), workload, labels.begin(), labels.size(), value);
+    }
+
+    const limpet_host* abi() const noexcept { return host_; }
+
+private:
+    [[noreturn]] static void refuse(std::string_view key, const char* type)
+    {
+        throw Failure(Status::internal("config key " + std::string(key) + ": not declared as " + type));
+    }
+
+    const limpet_host* host_;
+};
+
+template <>
+inline int64_t Host::config<int64_t>(std::string_view key) const
+{
+    int64_t value = 0;
+    if (!host_->config_integer(host_, as_text(key), &value))
+        refuse(key, "integer");
+    return value;
+}
+
+template <>
+inline double Host::config<double>(std::string_view key) const
+{
+    double value = 0;
+    if (!host_->config_number(host_, as_text(key), &value))
+        refuse(key, "number or duration");
+    return value;
+}
+
+template <>
+inline std::chrono::nanoseconds Host::config<std::chrono::nanoseconds>(std::string_view key) const
+{
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::duration<double>(config<double>(key)));
+}
+
+template <>
+inline bool Host::config<bool>(std::string_view key) const
+{
+    int32_t value = 0;
+    if (!host_->config_boolean(host_, as_text(key), &value))
+        refuse(key, "boolean");
+    return value != 0;
+}
+
+template <>
+inline std::string Host::config<std::string>(std::string_view key) const
+{
+    limpet_text value{};
+    if (!host_->config_text(host_, as_text(key), &value))
+        refuse(key, "text");
+    return value.length ? std::string(value.data, value.length) : std::string();
+}
+
+// An undeclared list reads as an empty one: the interface does not tell them apart.
+template <>
+inline std::vector<std::string> Host::config<std::vector<std::string>>(std::string_view key) const
+{
+    std::vector<std::string> items;
+    limpet_text item{};
+    for (uint32_t index = 0; host_->config_item(host_, as_text(key), index, &item); ++index)
+        items.emplace_back(item.length ? std::string(item.data, item.length) : std::string());
+    return items;
+}
+
+namespace detail {
+
+// LIMPET_METHOD(name, result, arguments): does a class have a member of that name, and can it be called as agreed?
+// The first is answered even for private and overloaded members: a derived class that inherits the name twice finds it
+// ambiguous. So a method with a wrong signature is an error that says so, and not silently left uncalled.
+#define LIMPET_METHOD(name, result, arguments)                                                                         \
+    struct name##_decoy {                                                                                              \
+        int name;                                                                                                      \
+    };                                                                                                                 \
+    template <typename T>                                                                                              \
+    struct name##_both : T, name##_decoy {};                                                                           \
+    template <typename T, typename = void>                                                                             \
+    struct has_##name : std::true_type {};                                                                             \
+    template <typename T>                                                                                              \
+    struct has_##name<T, std::void_t<decltype(&name##_both<T>::name)>> : std::false_type {};                           \
+    template <typename T, typename = void>                                                                             \
+    struct is_right_##name : std::false_type {};                                                                       \
+    template <typename T>                                                                                              \
+    struct is_right_##name<T, std::void_t<decltype(std::declval<T&>().name arguments)>>                                \
+        : std::is_same<decltype(std::declval<T&>().name arguments), result> {}
+
+LIMPET_METHOD(configure, Status, ());
+LIMPET_METHOD(start, Status, ());
+LIMPET_METHOD(on_event, void, (std::declval<Event>()));
+LIMPET_METHOD(collect, void, ());
+LIMPET_METHOD(reconfigure, Status, ());
+LIMPET_METHOD(stop, void, ());
+#undef LIMPET_METHOD
+
+// What is being thrown, as a Status. Call from a catch block only.
+inline Status status_of_exception()
+{
+    try {
+        throw;
+    } catch (const Failure& failure) {
+        const std::string reason = failure.what();
+        switch (failure.code()) {
+        case LIMPET_BAD_CONFIG:
+            return Status::bad_config(reason);
+        case LIMPET_UNSUPPORTED:
+            return Status::unsupported(reason);
+        case LIMPET_RESOURCE:
+            return Status::out_of_resource(reason);
+        default:
+            return Status::internal(reason);
+        }
+    } catch (const std::bad_alloc&) {
+        return Status::out_of_resource("out of memory");
+    } catch (const std::exception& error) {
+        return Status::internal(error.what());
+    } catch (...) {
+        return Status::internal("an exception that is not a std::exception");
+    }
+}
+
+// Calls `body` and turns whatever it returns or throws into a status code and a reason.
+template <typename Body>
+limpet_status guarded(const limpet_host* host, Body body) noexcept
+{
+    try {
+        Status status = Status::ok();
+        try {
+            status = body();
+        } catch (...) {
+            status = status_of_exception();
+        }
+        if (status.code() != LIMPET_OK)
+            host->fail(host, as_text(status.reason()));
+        return status.code();
+    } catch (...) {
+        return LIMPET_RESOURCE; // no memory for the reason
+    }
+}
+
+// The object behind the ABI's `instance` and the functions that the agent calls on it.
+template <typename T>
+struct Plugin {
+    static_assert(std::is_class_v<T> && !std::is_final_v<T>, "LIMPET_PLUGIN needs a class that is not final");
+    static_assert(std::is_constructible_v<T, Host>, "a probe has a public constructor that takes a limpet::Host");
+    static_assert(!has_configure<T>() || is_right_configure<T>(), "must be public: limpet::Status configure()");
+    static_assert(!has_start<T>() || is_right_start<T>(), "must be public: limpet::Status start()");
+    static_assert(!has_on_event<T>() || is_right_on_event<T>(), "must be public: void on_event(limpet::Event)");
+    static_assert(!has_collect<T>() || is_right_collect<T>(), "must be public: void collect()");
+    static_assert(!has_reconfigure<T>() || is_right_reconfigure<T>(), "must be public: limpet::Status reconfigure()");
+    static_assert(!has_stop<T>() || is_right_stop<T>(), "must be public: void stop()");
+
+    explicit Plugin(const limpet_host* abi) : host(abi), probe(Host(abi)) {}
+    static Plugin& of(void* instance) noexcept { return *static_cast<Plugin*>(instance); }
+
+    // For calls without a status: the first exception is logged, later ones would only repeat it.
+    template <typename Body>
+    void shielded(const char* call, Body body) noexcept
+    {
+        try {
+            body();
+        } catch (...) {
+            if (!std::exchange(has_complained, true))
+                complain(call);
+        }
+    }
+    void complain(const char* call) const noexcept
+    {
+        try {
+            const std::string reason = status_of_exception().reason();
+            Host(host).log(LIMPET_LOG_ERROR, std::string(call) + " threw: " + reason + " (said once)");
+        } catch (...) { // no memory for the line
+        }
+    }
+
+    // Every agent of this ABI's major number has the members up to now_ns. A member that a later minor number appends
+    // must be asked for before use: offsetof(limpet_host, member) + sizeof(host->member) <= host->size_bytes.
+    static limpet_status create(const limpet_host* host, void** instance) noexcept
+    {
+        if (host->size_bytes < offsetof(limpet_host, now_ns) + sizeof(host->now_ns))
+            return LIMPET_UNSUPPORTED;
+        return guarded(host, [&] {
+            *instance = new Plugin(host);
+            return Status::ok();
+        });
+    }
+    static void destroy(void* instance) noexcept { delete &of(instance); }
+    static limpet_status configure(void* instance) noexcept
+    {
+        return guarded(of(instance).host, [&] { return of(instance).probe.configure(); });
+    }
+    static limpet_status start(void* instance) noexcept
+    {
+        return guarded(of(instance).host, [&] { return of(instance).probe.start(); });
+    }
+    static limpet_status reconfigure(void* instance) noexcept
+    {
+        return guarded(of(instance).host, [&] { return of(instance).probe.reconfigure(); });
+    }
+    static void on_event(void* instance, const void* data, size_t size_bytes) noexcept
+    {
+        of(instance).shielded("on_event", [&] { of(instance).probe.on_event(Event(data, size_bytes)); });
+    }
+    static void collect(void* instance) noexcept
+    {
+        of(instance).shielded("collect", [&] { of(instance).probe.collect(); });
+    }
+    static void stop(void* instance) noexcept
+    {
+        of(instance).shielded("stop", [&] { of(instance).probe.stop(); });
+    }
+
+    static constexpr limpet_operations operations()
+    {
+        limpet_operations table{};
+        table.size_bytes = sizeof(limpet_operations);
+        table.create = &create;
+        table.destroy = &destroy;
+        if constexpr (has_configure<T>())
+            table.configure = &configure;
+        if constexpr (has_start<T>())
+            table.start = &start;
+        if constexpr (has_on_event<T>())
+            table.on_event = &on_event;
+        if constexpr (has_collect<T>())
+            table.collect = &collect;
+        if constexpr (has_reconfigure<T>())
+            table.reconfigure = &reconfigure;
+        if constexpr (has_stop<T>())
+            table.stop = &stop;
+        return table;
+    }
+
+    const limpet_host* host;
+    T probe;
+    bool has_complained = false;
+};
+
+template <typename T>
+inline constexpr limpet_operations kOperations = Plugin<T>::operations();
+
+} // namespace detail
+
+// The descriptor of a probe; `name` and `version` as in the manifest.
+template <typename T>
+constexpr limpet_plugin describe(const char* name, const char* version)
+{
+    limpet_plugin plugin{};
+    plugin.magic = LIMPET_MAGIC;
+    plugin.size_bytes = sizeof(limpet_plugin);
+    plugin.abi_major = LIMPET_ABI_MAJOR;
+    plugin.abi_minor = LIMPET_ABI_MINOR;
+    plugin.name = name;
+    plugin.version = version;
+    plugin.operations = &detail::kOperations<T>;
+    return plugin;
+}
+
+} // namespace limpet
+
+// Exports `Type` as the probe of this shared object. Once per object, at namespace scope.
+#define LIMPET_PLUGIN(Type, name, version)                                                                             \
+    extern "C" const limpet_plugin* limpet_plugin_v1(void)                                                             \
+    {                                                                                                                  \
+        static constexpr limpet_plugin kPlugin = ::limpet::describe<Type>(name, version);                              \
+        return &kPlugin;                                                                                               \
+    }
