@@ -355,7 +355,7 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 }
 
 /* Gives the sockets that are older than the agent their owner. */
-static __always_inline void adopt(struct sock *sk, struct task_struct *task)
+static __always_inline void adopt(struct sock *sk, __u32 workload)
 {
     struct limpet_socket *owner;
     struct connection *connection;
@@ -363,12 +363,12 @@ static __always_inline void adopt(struct sock *sk, struct task_struct *task)
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (!owner || owner->workload != WORKLOAD_UNKNOWN)
         return;
-    owner->workload = workload_of(task);
+    owner->workload = workload;
     if (!owner->slot_plus_one)
         return;
     connection = connection_at(owner->slot_plus_one - 1);
     if (connection && connection->generation == (__u16)owner->generation)
-        connection->workload = (__u16)owner->workload;
+        connection->workload = (__u16)workload;
 }
 
 /* The socket behind a file, when it is a stream socket of this protocol. */
@@ -387,22 +387,52 @@ int on_task_file(struct bpf_iter__task_file *context)
     struct sock *sk = stream_of_file(context->file, IPPROTO_TCP);
 
     if (task && sk)
-        adopt(sk, task);
+        adopt(sk, workload_of(task));
     return 0;
 }
 
-/* An MPTCP listener hands out plain TCP sockets to plain TCP clients: cloned from the TCP socket inside it. Needs
- * bpf_skc_to_mptcp_sock (5.19; kernel commit 3bc253c2e652); without it such clients of servers that are older than the agent have
- * no known owner. */
+/* An MPTCP listener (Go's default) hands out plain TCP sockets to plain TCP clients: cloned from a TCP socket inside it
+ * that belongs to no file. So owners of MPTCP sockets are noted first and the listeners inside them found second. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 256);
+    __type(key, __u64); /* address of the MPTCP socket */
+    __type(value, __u32);
+} mptcp_owners SEC(".maps");
+
 SEC("iter/task_file")
 int on_mptcp_file(struct bpf_iter__task_file *context)
 {
     struct task_struct *task = context->task;
     struct sock *sk = stream_of_file(context->file, IPPROTO_MPTCP);
-    struct mptcp_sock *mptcp = sk ? bpf_skc_to_mptcp_sock(sk) : NULL;
-    struct sock *first = mptcp ? mptcp->first : NULL;
+    __u64 address = (__u64)(long)sk;
+    __u32 workload;
 
-    if (task && first)
-        adopt(first, task);
+    if (!task || !sk)
+        return 0;
+    workload = workload_of(task);
+    bpf_map_update_elem(&mptcp_owners, &address, &workload, BPF_ANY);
+    return 0;
+}
+
+/* Sees the sockets of the network namespace that opened the iterator. */
+SEC("iter/tcp")
+int on_tcp_socket(struct bpf_iter__tcp *context)
+{
+    struct sock_common *common = context->sk_common;
+    struct inet_connection_sock *listener = (struct inet_connection_sock *)common;
+    struct mptcp_subflow_context *subflow;
+    __u64 address;
+    __u32 *workload;
+
+    if (!common || common->skc_state != TCP_LISTEN)
+        return 0;
+    subflow = BPF_CORE_READ(listener, icsk_ulp_data);
+    if (!subflow)
+        return 0;
+    address = (__u64)(long)BPF_CORE_READ(subflow, conn);
+    workload = bpf_map_lookup_elem(&mptcp_owners, &address);
+    if (workload)
+        adopt((struct sock *)common, *workload);
     return 0;
 }

@@ -44,9 +44,13 @@ struct socket {
     struct sock *sk;
 } LIMPET_KERNEL_TYPE;
 
-/* net/mptcp/protocol.h: `first` is the TCP socket that listens for an MPTCP listener (Go's default since 1.24). */
-struct mptcp_sock {
-    struct sock *first;
+/* net/mptcp/protocol.h: ties a TCP socket (icsk_ulp_data) to the MPTCP socket around it. */
+struct mptcp_subflow_context {
+    struct sock *conn;
+} LIMPET_KERNEL_TYPE;
+
+struct inet_connection_sock {
+    void *icsk_ulp_data;
 } LIMPET_KERNEL_TYPE;
 
 struct kernfs_node {
@@ -107,4 +111,10 @@ struct bpf_iter__task_file {
     struct task_struct *task;
     __u32 fd;
     struct file *file;
+} LIMPET_KERNEL_TYPE;
+
+/* net/ipv4/tcp_ipv4.c */
+struct bpf_iter__tcp {
+    struct bpf_iter_meta *meta;
+    struct sock_common *sk_common;
 } LIMPET_KERNEL_TYPE;
