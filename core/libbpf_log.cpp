@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "libbpf_log.hpp"
 
-#include <array>
 #include <cstdarg>
 #include <cstdio>
 #include <string_view>
@@ -15,35 +14,31 @@ namespace {
 thread_local LibbpfLog* innermost = nullptr;
 
 constexpr std::string_view kPrefix = "libbpf: ";
-constexpr size_t kLongestText = 256 * 1024;
-
-} // namespace
-
-int catch_libbpf_line(const char* line)
-{
-    if (!innermost || innermost->text_.size() > kLongestText)
-        return 0;
-    std::string_view text = line;
-    if (text.substr(0, kPrefix.size()) == kPrefix)
-        text.remove_prefix(kPrefix.size());
-    innermost->text_ += text;
-    return 0;
-}
-
-namespace {
+constexpr size_t kLongestText = 64 * 1024; // a verifier log can have megabytes; its end tells most
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" // libbpf hands its own formats through
-int print(libbpf_print_level level, const char* format, va_list arguments)
+std::string formatted(const char* format, va_list arguments)
 {
-    std::array<char, 2048> line{};
-
-    if (level != LIBBPF_WARN)
-        return 0;
+    va_list again;
+    va_copy(again, arguments);
+    const int length = std::vsnprintf(nullptr, 0, format, again);
+    va_end(again);
+    if (length <= 0)
+        return "";
+    std::string line(static_cast<size_t>(length) + 1, '\0');
     std::vsnprintf(line.data(), line.size(), format, arguments);
-    return catch_libbpf_line(line.data());
+    line.pop_back();
+    return line;
 }
 #pragma GCC diagnostic pop
+
+int print(libbpf_print_level level, const char* format, va_list arguments)
+{
+    if (level == LIBBPF_WARN && innermost)
+        innermost->add(formatted(format, arguments));
+    return 0;
+}
 
 } // namespace
 
@@ -56,6 +51,13 @@ LibbpfLog::LibbpfLog() : outer_(innermost)
 LibbpfLog::~LibbpfLog()
 {
     innermost = outer_;
+}
+
+void LibbpfLog::add(const std::string& line)
+{
+    text_ += line.starts_with(kPrefix) ? line.substr(kPrefix.size()) : line;
+    if (text_.size() > kLongestText)
+        text_.erase(0, text_.size() - kLongestText);
 }
 
 std::string LibbpfLog::last_line(const std::string& otherwise) const

@@ -16,14 +16,14 @@ public:
     LibbpfLog(const LibbpfLog&) = delete;
     LibbpfLog& operator=(const LibbpfLog&) = delete;
 
-    // Warnings so far, a line each, without libbpf's own prefix.
+    // Warnings so far, without libbpf's own prefix; the last 64 KiB.
     [[nodiscard]] const std::string& text() const { return text_; }
     // The last warning, or `otherwise` when there was none.
     [[nodiscard]] std::string last_line(const std::string& otherwise) const;
 
-private:
-    friend int catch_libbpf_line(const char* line);
+    void add(const std::string& line);
 
+private:
     std::string text_;
     LibbpfLog* outer_ = nullptr;
 };

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Attaches one loaded BPF program where its section says, and tells what stands in the way when it cannot.
+//
+// Functions without state. Links live as long as their file descriptor, so nothing stays behind when the agent dies.
+#pragma once
+
+#include <string>
+
+#include "libbpf_owned.hpp"
+#include "result.hpp"
+
+namespace limpet {
+
+// Cgroup programs go to `cgroup_fd`; iterators are attached but not run. An empty link: a program that is never attached
+// ("limpet/…", "syscall"). When another's exclusive cgroup program is in the way the message names it and the fix.
+[[nodiscard]] Result<OwnedBpfLink> attach_program(const bpf_program* program, int cgroup_fd);
+
+// Creates an iterator from the link and reads it to its end.
+Done read_iterator(int link_fd, const std::string& program);
+
+} // namespace limpet

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One BPF object: opened from memory, prepared, loaded, attached; gone from the kernel when destroyed.
+//
+// Owner: Probe or Tap. Steps: open, prepare (variables, map sizes, shared maps), load, attach. A second load of the same
+// object is not possible (libbpf); bpf_loader.hpp opens anew. Single-threaded use, except that const members may be called
+// while the object is attached and unchanged.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "libbpf_owned.hpp"
+#include "mapped_map.hpp"
+#include "result.hpp"
+
+namespace limpet {
+
+class BpfObject {
+public:
+    // Parses the ELF bytes, which must stay in place while the object lives, and gives programs in "limpet/…" sections their
+    // type. `name` becomes part of the maps' names.
+    static Result<BpfObject> open(std::span<const std::byte> bytes, const std::string& name);
+
+    // Before load.
+    void disable_program(const std::string& program);
+    Done resize_map(const std::string& map, uint32_t entries);
+    // Uses the map behind `fd` in place of the own one of that name; both must have one type and key size.
+    Done share_map(const std::string& map, int fd);
+    // Writes a number into a global variable of 1, 2, 4 or 8 bytes; false when there is none of that name and kind.
+    bool set_number(const std::string& variable, uint64_t value);
+    // The bytes of a global variable (.rodata, .data, .bss): initial values before load, live ones afterwards (.bss and
+    // .data). Empty when there is none.
+    [[nodiscard]] std::span<std::byte> variable(const std::string& name);
+
+    // On failure the text holds the program and the end of the verifier's log; failed_program() tells which, if one.
+    Done load();
+    [[nodiscard]] const std::string& failed_program() const { return failed_program_; }
+
+    // Attaches a program where its section says; cgroup programs to `cgroup_fd`. Programs in "limpet/…" and "syscall"
+    // sections are left alone; an iterator is attached and run once.
+    Done attach(const std::string& program, int cgroup_fd);
+    // Runs an attached iterator to its end.
+    Done run_iterator(const std::string& program);
+
+    [[nodiscard]] bool has_map(const std::string& map) const;
+    [[nodiscard]] bool has_program(const std::string& program) const;
+    [[nodiscard]] std::vector<std::string> map_names() const;
+    [[nodiscard]] std::vector<std::string> program_names() const; // those that are or will be loaded
+    // The program in that section, or "" when there is none.
+    [[nodiscard]] std::string program_in_section(const std::string& section) const;
+    // -1 when there is none or the object is not loaded.
+    [[nodiscard]] int map_fd(const std::string& map) const;
+    [[nodiscard]] int program_fd(const std::string& program) const;
+    [[nodiscard]] uint32_t map_entries(const std::string& map) const;
+    [[nodiscard]] uint32_t map_value_size_bytes(const std::string& map) const;
+    [[nodiscard]] bool is_mappable(const std::string& map) const;
+    // Maps the first `elements` elements of a mappable array; 0: all.
+    [[nodiscard]] Result<MappedMap> view(const std::string& map, uint32_t elements = 0) const;
+
+    // What the kernel charges for the maps that are this object's own, and its programs.
+    [[nodiscard]] uint64_t kernel_memory_bytes() const;
+
+private:
+    explicit BpfObject(OwnedBpfObject object) : object_(std::move(object)) {}
+
+    [[nodiscard]] bpf_map* find_map(const std::string& map) const;
+    [[nodiscard]] bpf_program* find_program(const std::string& program) const;
+
+    OwnedBpfObject object_;
+    std::map<std::string, OwnedBpfLink> links_; // by program; after object_, so that they go first
+    std::vector<std::string> shared_maps_;
+    std::string failed_program_;
+};
+
+} // namespace limpet
