@@ -26,6 +26,11 @@ function(limpet_add_bpf_object out)
     get_filename_component(source "${arg_SOURCE}" ABSOLUTE)
     get_filename_component(name "${arg_SOURCE}" NAME)
     string(REGEX REPLACE "\\.c$" ".o" object "${CMAKE_CURRENT_BINARY_DIR}/${name}")
+    set(${out} "${object}" PARENT_SCOPE)
+    get_source_file_property(is_known "${object}" GENERATED)
+    if(is_known) # two probes of one directory share an object
+        return()
+    endif()
 
     set(flags ${arg_DEFINITIONS})
     list(TRANSFORM flags PREPEND "-D")
@@ -49,5 +54,4 @@ function(limpet_add_bpf_object out)
         DEPFILE "${object}.d"
         COMMENT "Building BPF object ${name}"
         COMMAND_EXPAND_LISTS VERBATIM)
-    set(${out} "${object}" PARENT_SCOPE)
 endfunction()

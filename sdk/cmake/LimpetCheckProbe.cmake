@@ -7,7 +7,7 @@
 # may not need, and weak ones (which would come from the agent, or be null). Those of the run-time carry a version; the
 # sanitizers', which only a sanitized build has, do not.
 set(allowed_libraries "^(libc\\.so\\.6|libm\\.so\\.6|libstdc\\+\\+\\.so\\.6|libgcc_s\\.so\\.1|ld-linux.*|lib[au]b?san\\.so\\.[0-9]+)$")
-set(allowed_unversioned "^(__gmon_start__|_ITM_.*|__asan_.*|__ubsan_.*|__sanitizer_.*)$")
+set(allowed_unversioned "^(__cxa_finalize|__gmon_start__|_ITM_.*|__asan_.*|__ubsan_.*|__sanitizer_.*)$")
 
 function(refuse text)
     file(REMOVE "${PROBE}")
@@ -15,9 +15,10 @@ function(refuse text)
 endfunction()
 
 execute_process(COMMAND "${READELF}" --wide --dynamic "${PROBE}" OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)
-string(REGEX MATCHALL "Shared library: \\[[^]]+" needed "${dynamic}")
+string(REGEX REPLACE "[][]" "'" dynamic "${dynamic}") # a bracket would hold a CMake list together
+string(REGEX MATCHALL "Shared library: '[^']+" needed "${dynamic}")
 foreach(library IN LISTS needed)
-    string(REPLACE "Shared library: [" "" library "${library}")
+    string(REPLACE "Shared library: '" "" library "${library}")
     if(NOT library MATCHES "${allowed_libraries}")
         refuse("needs ${library}. A probe may use the C and C++ run-time only: link the library statically or do without.")
     endif()
@@ -30,10 +31,13 @@ foreach(line IN LISTS lines)
     # number: value size type binding visibility section name
     if(NOT line MATCHES "^ *[0-9]+: +[0-9a-f]+ +[0-9xa-f]+ +[A-Z_]+ +[A-Z_]+ +[A-Z]+ +([A-Z0-9]+) +([^ ]+)")
         continue()
-    elseif(NOT CMAKE_MATCH_1 STREQUAL "UND")
-        list(APPEND exported "${CMAKE_MATCH_2}")
-    elseif(NOT CMAKE_MATCH_2 MATCHES "@" AND NOT CMAKE_MATCH_2 MATCHES "${allowed_unversioned}")
-        refuse("undefined symbol ${CMAKE_MATCH_2}. All that a probe needs of the agent comes in through struct limpet_host.")
+    endif()
+    set(section "${CMAKE_MATCH_1}") # the next MATCHES clears it
+    set(symbol "${CMAKE_MATCH_2}")
+    if(NOT section STREQUAL "UND")
+        list(APPEND exported "${symbol}")
+    elseif(NOT symbol MATCHES "@" AND NOT symbol MATCHES "${allowed_unversioned}")
+        refuse("undefined symbol ${symbol}. All that a probe needs of the agent comes in through struct limpet_host.")
     endif()
 endforeach()
 if(NOT exported STREQUAL "limpet_plugin_v1")

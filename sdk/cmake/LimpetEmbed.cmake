@@ -27,7 +27,10 @@ function(limpet_embed_as_section target section path)
     string(MAKE_C_IDENTIFIER "${target}${section}" name)
     set(file "${CMAKE_CURRENT_BINARY_DIR}/${name}.cpp")
     _limpet_write_embedding("${file}" "${path}" "${section}" "")
-    target_sources(${target} PRIVATE "${file}" "${path}")
+    target_sources(${target} PRIVATE "${file}")
+    # Not as a source: a BPF object would be handed to the linker.
+    add_custom_target(${name} DEPENDS "${path}")
+    add_dependencies(${target} ${name})
 endfunction()
 
 # limpet_embed_as_symbol(<target> <symbol> <path>): for the program itself, as
