@@ -10,6 +10,7 @@
 #include "libbpf_log.hpp"
 #include "libbpf_owned.hpp"
 #include "metric_names.hpp"
+#include "split.hpp"
 
 namespace limpet {
 namespace {

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "bpf_tags.hpp"
 
+#include <string_view>
+
 #include <bpf/btf.h>
+
+#include "split.hpp"
 
 namespace limpet {
 namespace {
@@ -29,18 +33,6 @@ std::optional<std::vector<std::string>> BpfTags::of(uint32_t type_id, int32_t me
     if (found == tags_.end())
         return std::nullopt;
     return split(found->second, '|');
-}
-
-std::vector<std::string> split(std::string_view text, char separator)
-{
-    std::vector<std::string> items;
-    for (;;) {
-        const size_t end = text.find(separator);
-        items.emplace_back(text.substr(0, end));
-        if (end == std::string_view::npos)
-            return items;
-        text.remove_prefix(end + 1);
-    }
 }
 
 std::pair<const btf_type*, uint32_t> struct_behind(const btf* types, uint32_t type_id)

@@ -7,7 +7,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,9 +26,6 @@ public:
 private:
     std::map<std::pair<uint32_t, int32_t>, std::string> tags_;
 };
-
-// Splits at every `separator`; "a||b" has an empty item, "" has one empty item.
-[[nodiscard]] std::vector<std::string> split(std::string_view text, char separator);
 
 // The struct behind typedefs and qualifiers and its id, or {nullptr, 0} when it is something else.
 [[nodiscard]] std::pair<const btf_type*, uint32_t> struct_behind(const btf* types, uint32_t type_id);
