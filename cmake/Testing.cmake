@@ -2,7 +2,7 @@
 #
 # limpet_add_test(name SOURCES file… LABELS unit|kernel|e2e [LIBRARIES target…] [TIMEOUT seconds])
 #
-# Builds one Catch2 program and tells ctest of each TEST_CASE in it ("name: a sentence"). Sources see LIMPET_SOURCE_DIR,
+# Builds one Catch2 program and tells ctest of each TEST_CASE in it ("name:a sentence"). Sources see LIMPET_SOURCE_DIR,
 # LIMPET_BUILD_DIR and LIMPET_TEST_PLUGIN_DIR, where the probes of tests/sdk/plugins are. Tests with the labels kernel and e2e run alone, since they share the kernel,
 # its cgroup root and the machine's ports.
 find_package(Catch2 2 REQUIRED)
@@ -23,5 +23,5 @@ function(limpet_add_test name)
     if("kernel" IN_LIST arg_LABELS OR "e2e" IN_LIST arg_LABELS)
         list(APPEND properties RUN_SERIAL TRUE)
     endif()
-    catch_discover_tests(${name} TEST_PREFIX "${name}: " PROPERTIES ${properties})
+    catch_discover_tests(${name} TEST_PREFIX "${name}:" PROPERTIES ${properties})
 endfunction()
