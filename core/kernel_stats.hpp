@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The counters that every BPF object of limpet keeps (stats.bpf.h): losses, events, and runs of its programs.
+//
+// Owner: Tap or Probe; guarded by the agent's mutex. Reading is a sum over CPUs in shared memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bpf_object.hpp"
+
+namespace limpet {
+
+// Indices of enum limpet_stat; append only.
+enum class KernelStat : uint32_t {
+    kEmitted = 0,
+    kDropped = 1,
+    kSampledOut = 2,
+    kSeriesOverflow = 3,
+    kEvicted = 4,
+    kUnseenEncrypted = 5,
+    kUnseenDesynchronised = 6,
+    kUnseenLimit = 7,
+    kUnseenHandedOff = 8,
+    kRuns0 = 12,
+};
+
+// A program that counts its own runs (LIMPET_PROGRAM).
+struct CountedProgram {
+    std::string name;
+    uint32_t number = 0; // of its RUNS counter
+    int fd = -1;
+};
+
+class KernelStats {
+public:
+    KernelStats() = default;
+
+    // Of a loaded object. One without limpet_stats has zeros everywhere.
+    static Result<KernelStats> open(BpfObject& object);
+
+    [[nodiscard]] uint64_t total(KernelStat stat) const { return total(static_cast<uint32_t>(stat)); }
+    [[nodiscard]] const std::vector<CountedProgram>& programs() const { return programs_; }
+    [[nodiscard]] uint64_t runs(const CountedProgram& program) const
+    {
+        return total(static_cast<uint32_t>(KernelStat::kRuns0) + program.number);
+    }
+
+private:
+    [[nodiscard]] uint64_t total(uint32_t index) const;
+
+    MappedMap rows_;
+    uint32_t cpus_ = 0;
+    std::vector<CountedProgram> programs_;
+};
+
+} // namespace limpet

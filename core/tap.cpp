@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tap.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "bpf_loader.hpp"
+
+extern "C" const std::byte limpet_tap_object[];
+extern "C" const std::byte limpet_tap_object_end[];
+
+namespace limpet {
+namespace {
+
+constexpr std::array<const char*, 3> kIterators = {"on_task_file", "on_mptcp_file", "on_tcp_socket"}; // in this order
+
+std::vector<ManifestProgram> optional_programs()
+{
+    std::vector<ManifestProgram> programs;
+    for (const char* iterator : kIterators)
+        programs.push_back({iterator, true, "", "sockets that are older than the agent stay without an owner"});
+    return programs;
+}
+
+Done prepare(BpfObject& object, uint16_t listen_port)
+{
+    const uint32_t cpus = possible_cpus();
+    object.set_number("limpet_self_tgid", static_cast<uint64_t>(::getpid()));
+    object.set_number("limpet_listen_port", listen_port);
+    object.set_number("limpet_shard_mask", shards_for(cpus) - 1);
+    return object.resize_map("limpet_stats", cpus);
+}
+
+Done enter(int map_fd, uint32_t index, int program_fd)
+{
+    if (program_fd >= 0 && bpf_map_update_elem(map_fd, &index, &program_fd, BPF_ANY))
+        return errno_error("cannot enter a parser as number " + std::to_string(index));
+    return done();
+}
+
+} // namespace
+
+std::span<const std::byte> tap_object()
+{
+    return {limpet_tap_object, limpet_tap_object_end};
+}
+
+uint32_t possible_cpus()
+{
+    return static_cast<uint32_t>(std::max(1, libbpf_num_possible_cpus()));
+}
+
+uint32_t shards_for(uint32_t cpus)
+{
+    return std::min(8U, std::bit_ceil(std::max(1U, cpus)));
+}
+
+Result<Tap> Tap::load(uint16_t listen_port)
+{
+    BpfPlan plan;
+    plan.name = "limpet";
+    plan.bytes = tap_object();
+    plan.programs = optional_programs();
+    plan.prepare = [listen_port](BpfObject& object) { return prepare(object, listen_port); };
+    plan.attach = false;
+    Result<LoadedBpf> loaded = load_bpf(plan);
+    if (!loaded)
+        return loaded.error();
+    Tap tap(std::move(loaded->object));
+    Result<KernelStats> stats = KernelStats::open(tap.object_);
+    if (!stats)
+        return stats.error();
+    tap.stats_ = std::move(*stats);
+    if (const Done entered =
+            tap.set_parser(0, tap.object_.program_fd("tap_open_ingress"), tap.object_.program_fd("tap_open_egress"));
+        !entered)
+        return entered.error();
+    return tap;
+}
+
+Result<std::vector<std::string>> Tap::attach_owners()
+{
+    if (const Done attached = object_.attach("on_set_state", -1); !attached)
+        return attached.error();
+    std::vector<std::string> missing;
+    for (const char* iterator : kIterators)
+        if (const Done attached = object_.attach(iterator, -1); !attached)
+            missing.push_back(attached.error().text);
+    return missing;
+}
+
+Done Tap::attach_segments(int cgroup_fd)
+{
+    for (const char* program : {"tap_ingress", "tap_egress"})
+        if (const Done attached = object_.attach(program, cgroup_fd); !attached)
+            return attached;
+    return done();
+}
+
+void Tap::adopt_again()
+{
+    for (const char* iterator : kIterators)
+        (void)object_.run_iterator(iterator); // what is missing was reported by attach_owners
+}
+
+uint32_t Tap::free_parser_number() const
+{
+    const auto found = std::find(is_taken_.begin(), is_taken_.end(), false);
+    return found == is_taken_.end() ? 0 : static_cast<uint32_t>(found - is_taken_.begin());
+}
+
+Done Tap::set_parser(uint32_t number, int ingress_fd, int egress_fd)
+{
+    is_taken_[number] = true;
+    Done entered = enter(object_.map_fd("limpet_ingress"), number, ingress_fd);
+    if (entered)
+        entered = enter(object_.map_fd("limpet_egress"), number, egress_fd);
+    if (!entered)
+        clear_parser(number);
+    return entered;
+}
+
+void Tap::clear_parser(uint32_t number)
+{
+    is_taken_[number] = false;
+    (void)bpf_map_delete_elem(object_.map_fd("limpet_ingress"), &number);
+    (void)bpf_map_delete_elem(object_.map_fd("limpet_egress"), &number);
+}
+
+Result<Workloads> Tap::workloads(CgroupPaths paths)
+{
+    Result<MappedMap> records = object_.view("limpet_workloads");
+    if (!records)
+        return records.error();
+    const std::span<const std::byte> count = object_.variable("limpet_workload_count");
+    if (count.size() != sizeof(uint32_t))
+        return Error{0, "the tap has no variable limpet_workload_count"};
+    return Workloads(std::move(paths), std::move(*records), count);
+}
+
+} // namespace limpet

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The core's own BPF programs (bpf/tap.bpf.c): they see every TCP segment and hand it to the probe that owns the connection.
+//
+// Owner: Agent; guarded by its mutex. The tap's maps are shared with the probes' objects, so it is loaded first; its hooks
+// are attached last, so that those of the probes run before them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "bpf_object.hpp"
+#include "kernel_stats.hpp"
+#include "result.hpp"
+#include "workloads.hpp"
+
+namespace limpet {
+
+// The BPF object that is built into the agent.
+[[nodiscard]] std::span<const std::byte> tap_object();
+
+// Maps of the tap that a probe's object uses in place of its own.
+inline constexpr std::array<const char*, 4> kSharedMaps = {"limpet_connections", "limpet_sockets", "limpet_ingress",
+                                                           "limpet_egress"};
+inline constexpr uint32_t kMaxParsers = 16;         // LIMPET_MAX_PARSERS; number 0 is the tap's own
+inline constexpr uint32_t kConnections = 16384;     // LIMPET_CONNECTIONS
+
+// Possible CPUs of the host, and into how many shards rows are split: a power of two, at most 8.
+[[nodiscard]] uint32_t possible_cpus();
+[[nodiscard]] uint32_t shards_for(uint32_t cpus);
+
+class Tap {
+public:
+    // Loads the object; nothing is attached. `listen_port` is the agent's own: connections to it are not followed.
+    static Result<Tap> load(uint16_t listen_port);
+
+    // Socket owners: the tracepoint, and iterators for sockets older than the agent. Returns what could not be had.
+    Result<std::vector<std::string>> attach_owners();
+    // Every segment of every cgroup below `cgroup_fd`, the root.
+    Done attach_segments(int cgroup_fd);
+    // Meets the sockets that were accepted while the hooks were being attached.
+    void adopt_again();
+
+    // The lowest parser number that is free; 0 when there is none.
+    [[nodiscard]] uint32_t free_parser_number() const;
+    // Enters a probe's programs (-1: none) for `number`, or takes them out again.
+    Done set_parser(uint32_t number, int ingress_fd, int egress_fd);
+    void clear_parser(uint32_t number);
+
+    [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
+    [[nodiscard]] const BpfObject& object() const { return object_; }
+    [[nodiscard]] const KernelStats& stats() const { return stats_; }
+
+private:
+    explicit Tap(BpfObject object) : object_(std::move(object)) {}
+
+    BpfObject object_;
+    KernelStats stats_;
+    std::array<bool, kMaxParsers> is_taken_{true};
+};
+
+} // namespace limpet
