@@ -1,0 +1,3 @@
+module e2e/server
+
+go 1.19

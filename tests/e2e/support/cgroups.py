@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cgroup of the test's own, in the cgroup2 hierarchy and, where the host has one, in cgroup v1's memory hierarchy."""
+
+import os
+import pathlib
+import time
+
+
+def mount_points(filesystem, option=None):
+    """Where a kind of file system is mounted, from /proc/self/mountinfo."""
+    found = []
+    for line in pathlib.Path("/proc/self/mountinfo").read_text().splitlines():
+        before, _, after = line.partition(" - ")
+        kind, _, options = after.split(" ", 2)
+        if kind == filesystem and (option is None or option in options.split(",")):
+            found.append(pathlib.Path(before.split()[4]))
+    return found
+
+
+def cgroup2_root():
+    roots = mount_points("cgroup2")
+    if not roots:
+        raise AssertionError("no cgroup2 file system is mounted")
+    return roots[0]
+
+
+class CgroupOfOwn:
+    """`wrapper` put before a command moves it into the cgroup, under the same pid."""
+
+    def __init__(self):
+        self.path = f"/limpet-e2e-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
+        roots = [cgroup2_root(), *mount_points("cgroup", "memory")]
+        self.directories = [root / self.path.lstrip("/") for root in roots]
+        for directory in self.directories:
+            directory.mkdir()
+
+    @property
+    def wrapper(self):
+        joins = "; ".join(f"echo $$ > {directory}/cgroup.procs" for directory in self.directories)
+        return ["/bin/sh", "-c", f'{joins}; exec "$@"', "sh"]
+
+    def close(self):
+        """Removes the cgroups; their processes must have ended, which the kernel may notice a moment later."""
+        for directory in self.directories:
+            for attempt in range(50):
+                try:
+                    directory.rmdir()
+                    break
+                except FileNotFoundError:
+                    break
+                except OSError:
+                    if attempt == 49:
+                        raise
+                    time.sleep(0.1)
