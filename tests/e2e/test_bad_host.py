@@ -62,7 +62,7 @@ class BadHostTest(RefusalCases, EndToEndCase):
 
     def test_private_pid_namespace(self):
         self.assert_refuses_here("pid namespace", "--pid=?.?host|hostPID|host", wrapper=[
-            places.tool("unshare"), "--pid", "--fork", "--mount-proc"])
+            places.tool("unshare"), "--pid", "--fork", "--kill-child", "--mount-proc"])
 
     def test_exclusive_cgroup_program_of_someone_else(self):
         exclusive = ExclusiveProgram()
@@ -71,7 +71,9 @@ class BadHostTest(RefusalCases, EndToEndCase):
                                  exit_code=RUNTIME_FAILURE)
 
     def test_configured_cgroup_root_that_is_none(self):
-        self.assert_refuses_here(self.directory, "cgroup2", agent_keys=f'cgroup_root = "{self.directory}"')
+        directory = pathlib.Path(self.directory, "not-a-cgroup")
+        directory.mkdir()
+        self.assert_refuses_here(str(directory), "cgroup2", agent_keys=f'cgroup_root = "{directory}"')
 
     def test_configured_cgroup_root_that_is_not_the_root(self):
         group = cgroups.CgroupOfOwn()

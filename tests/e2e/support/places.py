@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are: the agent under test, its probes, the test probes, and a directory that probes may be loaded from."""
+"""Where things are: the agent under test, its probes, the test probes, and a directory that is safe for probes."""
 
 import os
 import pathlib
