@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * The order of segments: repeated, missing and early bytes. Rare path: the caller comes here only when a segment does not
+ * begin where the last one ended.
+ *
+ * Retransmitted segments pass the egress hook again; duplicates and reordered ones pass the ingress hook. Bytes that were
+ * parsed are passed over. A segment behind a gap is noted as a range [ahead_from, ahead_to) and not read; when the gap has
+ * been filled and parsed, the range is passed over if it lies inside a body, which is what it nearly always does.
+ */
+#pragma once
+
+#include "http_flow.bpf.h"
+
+/* a - b in sequence space (RFC 9293, 3.4): negative when a is before b. */
+static __always_inline __s32 sequence_distance(__u32 a, __u32 b)
+{
+    return (__s32)(a - b);
+}
+
+/* True when the kernel has long had the bytes that we miss: they passed before the agent was there. */
+static __always_inline int gap_is_ours(struct __sk_buff *skb, const struct http_half *half, __u32 direction)
+{
+    struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+    struct bpf_tcp_sock *tcp = sk ? bpf_tcp_sock(sk) : NULL;
+
+    if (!tcp)
+        return 0;
+    return sequence_distance(direction == INGRESS ? tcp->rcv_nxt : tcp->snd_una, half->next_sequence) > 0;
+}
+
+static __always_inline void note_ahead(struct http_half *half, __u32 from, __u32 to)
+{
+    if (!(half->flags & HALF_HAS_AHEAD)) {
+        half->flags |= HALF_HAS_AHEAD;
+        half->ahead_from = from;
+        half->ahead_to = to;
+        return;
+    }
+    if (sequence_distance(from, half->ahead_from) < 0)
+        half->ahead_from = from;
+    if (sequence_distance(to, half->ahead_to) > 0)
+        half->ahead_to = to;
+}
+
+/* Places a segment that does not begin at next_sequence. Returns how many of its bytes not to parse; all of them when it
+ * brings nothing that can be parsed now. */
+static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_half *half,
+                                           const struct limpet_segment *segment, __u32 direction)
+{
+    __s32 distance = sequence_distance(segment->sequence, half->next_sequence);
+
+    if (distance < 0) {
+        __u32 repeated = (__u32)-distance;
+
+        return repeated < segment->length ? repeated : segment->length;
+    }
+    if (!gap_is_ours(skb, half, direction)) {
+        note_ahead(half, segment->sequence, segment->sequence + segment->length);
+        return segment->length;
+    }
+    if (half->state == STATE_BODY && half->body_left >= (__u32)distance) {
+        half->body_left -= (__u32)distance;
+    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_START) {
+        limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
+        half->state = STATE_LOST;
+    }
+    half->next_sequence = segment->sequence;
+    half->flags &= ~HALF_HAS_AHEAD;
+    return 0;
+}
+
+/* After parsing up to next_sequence: passes over bytes that had come early, once the gap before them is closed. */
+static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
+{
+    struct http_half *half = &slot->halves[run->direction & 1];
+    __s32 passed;
+
+    if (sequence_distance(half->next_sequence, half->ahead_from) < 0)
+        return;
+    half->flags &= ~HALF_HAS_AHEAD;
+    passed = sequence_distance(half->ahead_to, half->next_sequence);
+    if (passed <= 0)
+        return;
+    half->next_sequence = half->ahead_to;
+    if ((half->state == STATE_BODY || half->state == STATE_CHUNK_DATA) && half->body_left >= (__u32)passed) {
+        run->position = 0;
+        run->end = (__u32)passed;
+        skip_body(skb, slot, run);
+    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
+        limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
+        half->state = STATE_LOST;
+    }
+}

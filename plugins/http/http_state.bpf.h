@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * What is remembered of an HTTP/1 connection, and the names of states and methods.
+ *
+ * A slot has a half per direction, each one cache line and written only by the program of its direction, and the queue of
+ * requests that wait for their answer, written only by the direction that requests travel in. Both directions of a
+ * connection may run at the same time on two CPUs: a half is read by the other direction, never written.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define QUEUE_LENGTH 8 /* pipelined requests with their own start times; more are counted with a later one's */
+
+enum http_state {
+    STATE_START = 0,    /* between messages */
+    STATE_REQUEST_LINE, /* the other states of lines are of enum line_state */
+    STATE_STATUS_LINE,
+    STATE_HEADERS,
+    STATE_CHUNK_SIZE,
+    STATE_TRAILERS,     /* fields behind the last chunk */
+    STATE_BODY,         /* body_left bytes of known length */
+    STATE_CHUNK_DATA,   /* body_left bytes of the chunk */
+    STATE_UNTIL_CLOSE,  /* a body that the end of the connection ends */
+    STATE_LOST,         /* the boundary of messages was lost; looks for one at each segment's start */
+    STATE_TUNNEL,       /* not HTTP any more */
+};
+
+/* Where in a line the next byte stands. */
+enum line_state {
+    LINE_START = 0,
+    LINE_REST,       /* what follows does not matter; looks for the line's end */
+    LINE_BLANK,      /* headers: behind the CR of an empty line */
+    LENGTH_VALUE,    /* headers: in the value of Content-Length */
+    CODING_VALUE,    /* headers: before the value of Transfer-Encoding */
+    CHUNK_DIGITS,    /* chunk size: behind its first digit */
+    CHUNK_BREAK,     /* chunk size: in the line break that ends the chunk before */
+    /* from here on the low five bits count the characters that have been read of a word */
+    METHOD_NAME = 32,
+    STATUS_START = 64,
+    LENGTH_NAME = 96,
+    CODING_NAME = 128,
+};
+#define LINE_WORD 0xe0
+#define LINE_CHARACTERS 0x1f
+
+/* In the order of the label's list in http_series.bpf.h. */
+enum http_method {
+    METHOD_OTHER = 0,
+    METHOD_GET,
+    METHOD_HEAD,
+    METHOD_POST,
+    METHOD_PUT,
+    METHOD_DELETE,
+    METHOD_CONNECT,
+    METHOD_OPTIONS,
+    METHOD_TRACE,
+    METHOD_PATCH,
+};
+
+enum http_error {
+    ERROR_NONE = 0,
+    ERROR_RESET,
+    ERROR_TIMEOUT,
+    ERROR_TRUNCATED,
+};
+
+enum half_flags {
+    HALF_CARRIES_REQUESTS = 1 << 0,
+    HALF_HAS_LENGTH = 1 << 1,     /* the head being read has a Content-Length */
+    HALF_IS_CHUNKED = 1 << 2,     /* … a Transfer-Encoding */
+    HALF_HAS_FIN = 1 << 3,        /* fin_sequence is valid */
+    HALF_HAS_AHEAD = 1 << 4,      /* ahead_from, ahead_to are valid */
+    HALF_IS_CONFIRMED = 1 << 5,   /* a first line of this direction was HTTP/1 */
+    HALF_IS_FRESH = 1 << 6,       /* the direction's first byte was the first that its connection ever sent */
+};
+
+struct http_half {
+    __u64 body_left;      /* bytes of the body or chunk still to come */
+    __u64 scratch;        /* of the line being read: its last eight bytes, or the number so far */
+    __u64 first_ns;       /* when the message being read began */
+    __u32 next_sequence;  /* of the first byte not parsed yet */
+    __u32 ahead_from;     /* bytes [ahead_from, ahead_to) have passed before those in front of them */
+    __u32 ahead_to;
+    __u32 fin_sequence;
+    __u32 count;          /* requests: queued so far; responses: answered so far */
+    __u32 row;            /* responses: row of the last counted one */
+    __u32 row_key;        /* … and what it was found by; 0: none */
+    __u16 generation;     /* of the connection that the half belongs to */
+    __u16 workload;
+    __u16 status;
+    __u8 state;           /* enum http_state */
+    __u8 line;            /* enum line_state */
+    __u8 method;          /* of the message being read */
+    __u8 flags;           /* enum half_flags */
+    __u16 padding;
+};
+_Static_assert(sizeof(struct http_half) == 64, "one cache line");
+
+struct http_slot {
+    struct http_half halves[2];       /* enum http_direction */
+    __u64 queue[QUEUE_LENGTH];        /* start_ns << 4 | method, by count modulo QUEUE_LENGTH */
+};
+_Static_assert(sizeof(struct http_slot) == 192, "three cache lines");
+
+enum http_direction { INGRESS = 0, EGRESS = 1 };
