@@ -10,7 +10,7 @@
 
 #include "http_lines.bpf.h"
 #include "http_series.bpf.h"
-#include "http_state.bpf.h"
+#include "http_shared.h"
 #include "limpet/stream.bpf.h"
 
 /* Requests that are counted one by one when a connection ends without their answers; more are let go. */

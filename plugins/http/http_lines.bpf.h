@@ -13,7 +13,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "http_state.bpf.h"
+#include "http_shared.h"
 
 #define WINDOW_BYTES 256
 #define WINDOW_SLACK 24 /* words are read behind the end */

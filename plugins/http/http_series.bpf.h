@@ -9,7 +9,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "http_state.bpf.h"
+#include "http_shared.h"
 #include "limpet/histogram.bpf.h"
 #include "limpet/series.bpf.h"
 

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  *
- * What is remembered of an HTTP/1 connection, and the names of states and methods.
+ * What is remembered of an HTTP/1 connection, and the names of states and methods: shared by both sides of the probe.
  *
  * A slot has a half per direction, each one cache line and written only by the program of its direction, and the queue of
  * requests that wait for their answer, written only by the direction that requests travel in. Both directions of a
  * connection may run at the same time on two CPUs: a half is read by the other direction, never written.
  */
-#pragma once
+#ifndef LIMPET_HTTP_SHARED_H
+#define LIMPET_HTTP_SHARED_H
 
 #include <linux/types.h>
+
+#ifdef __cplusplus
+#define SHARED_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), "as the kernel side has it")
+#else
+#define SHARED_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "as user space has it")
+#endif
 
 #define QUEUE_LENGTH 8 /* pipelined requests with their own start times; more are counted with a later one's */
 
@@ -44,7 +51,7 @@ enum line_state {
 #define LINE_WORD 0xe0
 #define LINE_CHARACTERS 0x1f
 
-/* In the order of the label's list in http_series.bpf.h. */
+/* In the order of the list METHODS in http_series.bpf.h. */
 enum http_method {
     METHOD_OTHER = 0,
     METHOD_GET,
@@ -95,12 +102,14 @@ struct http_half {
     __u8 flags;           /* enum half_flags */
     __u16 padding;
 };
-_Static_assert(sizeof(struct http_half) == 64, "one cache line");
+SHARED_SIZE(struct http_half, 64); /* one cache line */
 
 struct http_slot {
     struct http_half halves[2];       /* enum http_direction */
     __u64 queue[QUEUE_LENGTH];        /* start_ns << 4 | method, by count modulo QUEUE_LENGTH */
 };
-_Static_assert(sizeof(struct http_slot) == 192, "three cache lines");
+SHARED_SIZE(struct http_slot, 192);
 
 enum http_direction { INGRESS = 0, EGRESS = 1 };
+
+#endif

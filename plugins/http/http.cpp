@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The http probe's user-space side: requests in flight, read from the connections' slots at a scrape.
+//
+// Everything else the agent reads from the series tables by itself. A gauge that is derived from state cannot drift, as one
+// that is raised and lowered would.
+#include <cstdint>
+#include <map>
+
+#include <limpet/plugin.hpp>
+
+#include "http_shared.h"
+
+namespace {
+
+using limpet::Host;
+
+constexpr size_t kMaxWorkloads = 1024; // as many as the agent tells apart
+
+class Http {
+public:
+    explicit Http(Host host) : host_(host) {}
+
+    void collect()
+    {
+        for (auto& [workload, requests] : at_server_)
+            requests = 0;
+        for (auto& [workload, requests] : at_client_)
+            requests = 0;
+        for (const http_slot& slot : host_.map_view<http_slot>("http_slots")) {
+            add(at_server_, slot.halves[INGRESS], slot.halves[EGRESS]);
+            add(at_client_, slot.halves[EGRESS], slot.halves[INGRESS]);
+        }
+        report("http_server_active_requests", at_server_);
+        report("http_client_active_requests", at_client_);
+    }
+
+private:
+    // Workloads stay listed once seen, so that their gauge returns to 0 instead of vanishing.
+    using InFlight = std::map<uint32_t, uint32_t>;
+
+    static void add(InFlight& in_flight, const http_half& requests, const http_half& responses)
+    {
+        if (!(requests.flags & HALF_CARRIES_REQUESTS))
+            return;
+        const uint32_t answered = responses.generation == requests.generation ? responses.count : 0;
+        const auto entry = in_flight.find(requests.workload);
+        if (entry != in_flight.end())
+            entry->second += requests.count - answered;
+        else if (in_flight.size() < kMaxWorkloads)
+            in_flight.emplace(requests.workload, requests.count - answered);
+    }
+
+    void report(const char* metric, const InFlight& in_flight) const
+    {
+        for (const auto& [workload, requests] : in_flight)
+            host_.sample(metric, workload, {}, requests);
+    }
+
+    Host host_;
+    InFlight at_server_;
+    InFlight at_client_;
+};
+
+} // namespace
+
+LIMPET_PLUGIN(Http, LIMPET_PROBE_NAME, LIMPET_PROBE_VERSION)
