@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cost_meter.hpp"
+
+#include <bpf/bpf.h>
+
+namespace limpet {
+
+void RunPrice::observe(uint64_t runs, uint64_t total_ns)
+{
+    if (runs == 0)
+        return;
+    observed_runs_ = observed_runs_ / 2 + static_cast<double>(runs);
+    observed_ns_ = observed_ns_ / 2 + static_cast<double>(total_ns);
+}
+
+void RunPrice::charge(uint64_t runs)
+{
+    unpriced_runs_ += static_cast<double>(runs < last_runs_ ? runs : runs - last_runs_);
+    last_runs_ = runs;
+    if (observed_runs_ <= 0)
+        return;
+    seconds_ += unpriced_runs_ * ns_per_run() / 1e9;
+    unpriced_runs_ = 0;
+}
+
+std::optional<double> RunPrice::seconds() const
+{
+    return observed_runs_ > 0 ? std::optional(seconds_) : std::nullopt;
+}
+
+void CostMeter::charge(const std::vector<MeteredProgram>& programs)
+{
+    for (const MeteredProgram& program : programs)
+        prices_[{program.plugin, program.program}].charge(program.runs);
+}
+
+CostMeter::KernelCount CostMeter::count_of(int program_fd)
+{
+    bpf_prog_info info{};
+    uint32_t size = sizeof(info);
+    if (bpf_obj_get_info_by_fd(program_fd, &info, &size))
+        return {};
+    return {info.run_cnt, info.run_time_ns};
+}
+
+Done CostMeter::begin_window(const std::vector<MeteredProgram>& programs)
+{
+    at_begin_.clear();
+    for (const MeteredProgram& program : programs)
+        at_begin_[{program.plugin, program.program}] = count_of(program.fd);
+    statistics_ = OwnedFd(bpf_enable_stats(BPF_STATS_RUN_TIME));
+    return statistics_.is_open() ? done() : Done(errno_error("cannot measure the cost of BPF programs"));
+}
+
+void CostMeter::end_window(const std::vector<MeteredProgram>& programs)
+{
+    if (!statistics_.is_open())
+        return;
+    statistics_.reset();
+    for (const MeteredProgram& program : programs) {
+        const auto before = at_begin_.find({program.plugin, program.program});
+        const KernelCount now = count_of(program.fd);
+        if (before != at_begin_.end() && now.runs > before->second.runs)
+            prices_[before->first].observe(now.runs - before->second.runs, now.total_ns - before->second.total_ns);
+    }
+    charge(programs);
+}
+
+std::optional<double> CostMeter::seconds(const std::string& plugin, const std::string& program) const
+{
+    const auto found = prices_.find({plugin, program});
+    return found == prices_.end() ? std::nullopt : found->second.seconds();
+}
+
+double CostMeter::ns_per_run(const std::string& plugin, const std::string& program) const
+{
+    const auto found = prices_.find({plugin, program});
+    return found == prices_.end() ? 0 : found->second.ns_per_run();
+}
+
+} // namespace limpet

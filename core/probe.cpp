@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe.hpp"
+
+#include <algorithm>
+
+#include "log.hpp"
+#include "plugin_directory.hpp"
+#include "probe_object.hpp"
+
+namespace limpet {
+namespace {
+
+constexpr const char* kRing = "limpet_events";
+constexpr const char* kIngressSection = "limpet/stream_ingress";
+constexpr const char* kEgressSection = "limpet/stream_egress";
+
+std::string joined(const std::vector<ConfigProblem>& problems)
+{
+    std::string text;
+    for (const ConfigProblem& problem : problems)
+        text += (text.empty() ? "" : "\n") + to_string(problem);
+    return text;
+}
+
+} // namespace
+
+const char* to_string(ProbeState state)
+{
+    switch (state) {
+    case ProbeState::kActive:
+        return "active";
+    case ProbeState::kDegraded:
+        return "degraded";
+    case ProbeState::kUnsupported:
+        return "unsupported";
+    case ProbeState::kFailed:
+        return "failed";
+    case ProbeState::kQuarantined:
+        return "quarantined";
+    }
+    return "failed";
+}
+
+void Probe::start(const ProbeSurroundings& surroundings)
+{
+    const Done up = bring_up(surroundings);
+    if (up) {
+        is_running_ = true;
+        state_ = reason_.empty() ? ProbeState::kActive : ProbeState::kDegraded;
+        return;
+    }
+    take_down();
+    state_ = up.error().error_number == EOPNOTSUPP ? ProbeState::kUnsupported : ProbeState::kFailed;
+    reason_ = up.error().text;
+}
+
+// The order matters: nothing of the probe runs before its file, manifest, metrics and configuration have been checked.
+Done Probe::bring_up(const ProbeSurroundings& surroundings)
+{
+    reason_.clear();
+    thrown_.reset();
+    tap_ = &surroundings.tap;
+    if (const Done read = read_file(surroundings); !read)
+        return read;
+    if (const Done checked = check_metric_names(surroundings.taken_metrics); !checked)
+        return checked;
+    if (const Done made = make_instance(); !made)
+        return made;
+    if (!file_->bpf_object.empty())
+        if (const Done loaded = load_object(surroundings); !loaded)
+            return loaded;
+    if (const Done started = instance_->start(loaded_ ? &loaded_->object : nullptr); !started)
+        return started;
+    note_missing_programs();
+    file_.reset(); // its bytes are in the kernel now
+    return done();
+}
+
+Done Probe::read_file(const ProbeSurroundings& surroundings)
+{
+    Result<PluginFile> file = open_configured_plugin(surroundings.agent, config_);
+    if (!file)
+        return file.error();
+    file_ = std::move(*file);
+    manifest_ = file_->manifest;
+    if (const auto problems = check_probe_config(config_, manifest_); !problems.empty())
+        return Error{0, joined(problems)};
+    Result<BpfMetrics> declared = read_bpf_metrics(file_->bpf_object);
+    if (!declared)
+        return Error{0, file_->path.string() + ": " + declared.error().text};
+    declared_ = std::move(*declared);
+    Result<BoundsByVariable> bounds = read_bounds(declared_, config_.values);
+    if (!bounds)
+        return bounds.error();
+    bounds_ = std::move(*bounds);
+    return done();
+}
+
+Done Probe::check_metric_names(const std::vector<std::string>& taken) const
+{
+    for (const std::string& metric : metric_names()) {
+        if (metric.starts_with("limpet_") || metric.starts_with("process_"))
+            return Error{0, "metric " + metric + ": names that begin with limpet_ and process_ are the agent's own"};
+        if (std::find(taken.begin(), taken.end(), metric) != taken.end())
+            return Error{0, "metric " + metric + " is exported by another probe already; disable one of the two"};
+    }
+    return done();
+}
+
+Done Probe::make_instance()
+{
+    Result<PluginLibrary> library = load_plugin(*file_);
+    if (!library)
+        return library.error();
+    const limpet_plugin* plugin = keep_mapped(std::move(*library));
+    instance_ = std::make_unique<PluginInstance>(
+        plugin, std::make_unique<PluginHost>(manifest_, config_.values, table_rows(1024)));
+    if (const Done created = instance_->create(); !created)
+        return created;
+    return instance_->configure();
+}
+
+uint32_t Probe::table_rows(uint32_t declared) const
+{
+    if (config_.series)
+        return *config_.series;
+    return manifest_.series ? manifest_.series : declared;
+}
+
+Done Probe::load_object(const ProbeSurroundings& surroundings)
+{
+    parser_number_ = tap_->free_parser_number();
+    const ObjectSettings settings{declared_,
+                                  config_.values,
+                                  bounds_,
+                                  config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
+                                  parser_number_,
+                                  *tap_};
+    BpfPlan plan;
+    plan.name = config_.name;
+    plan.bytes = file_->bpf_object;
+    plan.programs = manifest_.programs;
+    plan.prepare = [&settings](BpfObject& object) { return prepare_object(object, settings); };
+    plan.cgroup_fd = surroundings.cgroup_fd;
+    Result<LoadedBpf> loaded = load_bpf(plan);
+    if (!loaded)
+        return loaded.error();
+    loaded_.emplace(std::move(*loaded));
+    kernel_memory_bytes_ = loaded_->object.kernel_memory_bytes();
+    Result<KernelStats> stats = KernelStats::open(loaded_->object);
+    if (!stats)
+        return stats.error();
+    stats_ = std::move(*stats);
+    if (const Done opened = open_tables(); !opened)
+        return opened;
+    return enter_parsers();
+}
+
+Done Probe::open_tables()
+{
+    BpfObject& object = loaded_->object;
+    for (const SeriesLayout& layout : declared_.tables) {
+        const std::string& table = layout.table;
+        const SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
+                                  object.map_entries(table + "_keys"), shards_for(possible_cpus()),
+                                  object.variable(table + "_used")};
+        if (source.used.size() != sizeof(uint32_t))
+            return Error{0, "table " + table + " has no counter " + table + "_used; declare it with LIMPET_SERIES"};
+        Result<SeriesTable> opened = SeriesTable::open(layout, source, bounds_);
+        if (!opened)
+            return opened.error();
+        tables_.push_back(std::move(*opened));
+    }
+    return done();
+}
+
+Done Probe::enter_parsers()
+{
+    const BpfObject& object = loaded_->object;
+    const std::string ingress = object.program_in_section(kIngressSection);
+    const std::string egress = object.program_in_section(kEgressSection);
+    const uint32_t number = std::exchange(parser_number_, 0);
+    if (ingress.empty() && egress.empty())
+        return done();
+    if (number == 0)
+        return Error{0, "there is room for " + std::to_string(kMaxParsers - 1) + " stream parsers; disable one"};
+    if (const Done entered = tap_->set_parser(number, object.program_fd(ingress), object.program_fd(egress)); !entered)
+        return entered;
+    parser_number_ = number;
+    return done();
+}
+
+void Probe::note_missing_programs()
+{
+    if (!loaded_)
+        return;
+    for (const MissingProgram& replaced : loaded_->replaced)
+        log(LogLevel::kInfo, config_.name, "program " + replaced.name + " is replaced by an alternative: " +
+                                               replaced.reason);
+    for (const MissingProgram& missing : loaded_->missing) {
+        log(LogLevel::kWarn, config_.name, "works without program " + missing.name + ": " + missing.reason);
+        reason_ += (reason_.empty() ? "" : "; ") + missing.name + " is missing" +
+                   (missing.needs.empty() ? "" : ": needs " + missing.needs);
+    }
+}
+
+void Probe::stop()
+{
+    if (!is_running_)
+        return;
+    take_down();
+    state_ = ProbeState::kFailed;
+    reason_ = "stopped";
+}
+
+// The reverse of bring_up: first nobody calls the probe's programs any more, then its code ends, then its maps go.
+void Probe::take_down()
+{
+    is_running_ = false;
+    if (parser_number_)
+        tap_->clear_parser(std::exchange(parser_number_, 0));
+    instance_.reset();
+    tables_.clear();
+    stats_ = KernelStats();
+    loaded_.reset();
+    file_.reset();
+    kernel_memory_bytes_ = 0;
+}
+
+void Probe::quarantine(const Error& error)
+{
+    log(LogLevel::kError, config_.name, "is quarantined until the next start: " + error.text);
+    take_down();
+    state_ = ProbeState::kQuarantined;
+    reason_ = error.text;
+}
+
+bool Probe::reconfigure(const ProbeConfig& config)
+{
+    ProbeConfig checked = config;
+    if (!is_running_ || !instance_->can_reconfigure() || !check_probe_config(checked, manifest_).empty())
+        return false;
+    for (const ManifestKey& key : manifest_.keys)
+        if (!key.reloadable && checked.values[key.key] != config_.values[key.key])
+            return false;
+    if (const Done taken = instance_->reconfigure(checked.values); !taken) {
+        if (instance_->has_thrown())
+            quarantine(taken.error());
+        else
+            log(LogLevel::kError, config_.name, "keeps its old configuration: " + taken.error().text);
+    }
+    config_ = std::move(checked);
+    return true;
+}
+
+void Probe::on_event(const void* data, size_t size_bytes)
+{
+    if (!is_running_)
+        return;
+    if (const Done taken = instance_->on_event(data, size_bytes); !taken && instance_->has_thrown())
+        thrown_ = taken.error();
+}
+
+void Probe::settle()
+{
+    if (const std::optional<Error> thrown = std::exchange(thrown_, std::nullopt))
+        quarantine(*thrown);
+}
+
+void Probe::collect(const Workloads& workloads, Families& families)
+{
+    if (!is_running_)
+        return;
+    for (SeriesTable& table : tables_)
+        if (const Done collected = table.collect(workloads, families); !collected)
+            log(LogLevel::kError, config_.name, collected.error().text);
+    const Done collected = instance_->collect(workloads, families);
+    if (!collected && instance_->has_thrown())
+        quarantine(collected.error());
+}
+
+bool Probe::is_healthy() const
+{
+    return state_ == ProbeState::kActive ||
+           std::find(config_.accept.begin(), config_.accept.end(), to_string(state_)) != config_.accept.end();
+}
+
+int Probe::ring_fd() const
+{
+    return is_running_ && loaded_ ? loaded_->object.map_fd(kRing) : -1;
+}
+
+uint32_t Probe::series() const
+{
+    uint32_t total = instance_ ? instance_->host().samples() : 0;
+    for (const SeriesTable& table : tables_)
+        total += table.rows_in_use();
+    return total;
+}
+
+uint32_t Probe::series_limit() const
+{
+    uint32_t total = 0;
+    for (const SeriesTable& table : tables_)
+        total += table.limit();
+    return manifest_.metrics.empty() ? total : total + table_rows(1024);
+}
+
+uint64_t Probe::series_overflows() const
+{
+    return stats_.total(KernelStat::kSeriesOverflow) + (instance_ ? instance_->host().dropped_samples() : 0);
+}
+
+std::vector<std::string> Probe::metric_names() const
+{
+    std::vector<std::string> names;
+    for (const SeriesLayout& layout : declared_.tables)
+        for (const RowMetric& metric : layout.metrics)
+            names.push_back(metric.name);
+    for (const ManifestMetric& metric : manifest_.metrics)
+        names.push_back(metric.name);
+    return names;
+}
+
+} // namespace limpet

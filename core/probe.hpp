@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One probe, from its config table to its samples: file, manifest, code, BPF object, tables, state.
+//
+// Owner: Agent; guarded by its mutex. Whatever goes wrong ends in the state and its reason, never in the agent; what a
+// failed start has built is taken down again. States change on the main thread only, except to quarantined, which a
+// scrape may cause.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "bpf_loader.hpp"
+#include "bpf_metrics.hpp"
+#include "config.hpp"
+#include "families.hpp"
+#include "kernel_stats.hpp"
+#include "plugin_file.hpp"
+#include "plugin_instance.hpp"
+#include "series_table.hpp"
+#include "tap.hpp"
+
+namespace limpet {
+
+enum class ProbeState {
+    kActive,
+    kDegraded,    // works, but an optional part is missing
+    kUnsupported, // the host lacks something that the probe names
+    kFailed,
+    kQuarantined, // its code threw while it ran; it is left alone until the next start
+};
+
+// "active", …: as metrics, logs and `accept` spell it.
+[[nodiscard]] const char* to_string(ProbeState state);
+inline constexpr ProbeState kProbeStates[] = {ProbeState::kActive, ProbeState::kDegraded, ProbeState::kUnsupported,
+                                              ProbeState::kFailed, ProbeState::kQuarantined};
+
+// What a probe is started into. All outlive the probe.
+struct ProbeSurroundings {
+    const AgentConfig& agent;
+    Tap& tap;
+    int cgroup_fd;
+    std::vector<std::string> taken_metrics; // names that other probes export
+};
+
+class Probe {
+public:
+    explicit Probe(ProbeConfig config) : config_(std::move(config)) {}
+    Probe(const Probe&) = delete;
+    Probe& operator=(const Probe&) = delete;
+    ~Probe() { stop(); }
+
+    void start(const ProbeSurroundings& surroundings);
+    // Detaches and destroys; the state stays for the record. Safe to call twice.
+    void stop();
+    // New values of the keys that the manifest marks reloadable. False: the probe has to be started anew.
+    [[nodiscard]] bool reconfigure(const ProbeConfig& config);
+    void set_accepted_states(const ProbeConfig& config) { config_.accept = config.accept; }
+
+    void on_event(const void* data, size_t size_bytes);
+    // Takes the probe down when an event has made it throw. Not from within on_event: its ring is being read.
+    void settle();
+    void collect(const Workloads& workloads, Families& families);
+
+    [[nodiscard]] const std::string& name() const { return config_.name; }
+    [[nodiscard]] const ProbeConfig& config() const { return config_; }
+    [[nodiscard]] const Manifest& manifest() const { return manifest_; } // empty when the file could not be read
+    [[nodiscard]] ProbeState state() const { return state_; }
+    [[nodiscard]] const std::string& reason() const { return reason_; } // empty when active
+    [[nodiscard]] bool is_running() const { return is_running_; }
+    // Active, or in a state that the config accepts.
+    [[nodiscard]] bool is_healthy() const;
+    [[nodiscard]] int ring_fd() const; // -1 when it has none or is not running
+    [[nodiscard]] uint32_t parser_number() const { return parser_number_; } // 0: parses no streams
+    [[nodiscard]] const KernelStats& stats() const { return stats_; }
+    [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }
+    [[nodiscard]] uint32_t series() const;
+    [[nodiscard]] uint32_t series_limit() const;
+    [[nodiscard]] uint64_t series_overflows() const;
+    [[nodiscard]] std::vector<std::string> metric_names() const;
+
+private:
+    Done bring_up(const ProbeSurroundings& surroundings);
+    Done read_file(const ProbeSurroundings& surroundings);
+    Done check_metric_names(const std::vector<std::string>& taken) const;
+    Done make_instance();
+    Done load_object(const ProbeSurroundings& surroundings);
+    Done enter_parsers();
+    Done open_tables();
+    void note_missing_programs();
+    void take_down();
+    void quarantine(const Error& error);
+    [[nodiscard]] uint32_t table_rows(uint32_t declared) const;
+
+    ProbeConfig config_;
+    ProbeState state_ = ProbeState::kFailed;
+    std::string reason_ = "not started";
+    bool is_running_ = false;
+
+    std::optional<PluginFile> file_; // during start only
+    std::optional<Error> thrown_;    // by on_event, until settle()
+    Manifest manifest_;
+    BpfMetrics declared_;
+    BoundsByVariable bounds_;
+    Tap* tap_ = nullptr;
+    uint32_t parser_number_ = 0;
+    std::optional<LoadedBpf> loaded_;
+    KernelStats stats_;
+    std::vector<SeriesTable> tables_;
+    std::unique_ptr<PluginInstance> instance_; // after loaded_: its stop() still sees the maps
+    uint64_t kernel_memory_bytes_ = 0;
+};
+
+} // namespace limpet

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "probe_object.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace limpet {
+namespace {
+
+constexpr size_t kMaxBounds = 22;                // LIMPET_MAX_BOUNDS
+constexpr uint64_t kBoundUnused = ~0ULL >> 1;    // LIMPET_BOUND_UNUSED
+constexpr uint32_t kFewestRows = 2;              // the overflow row and one more
+
+std::string mistake_in(const std::vector<double>& bounds)
+{
+    if (bounds.empty() || bounds.size() > kMaxBounds)
+        return "needs 1 to " + std::to_string(kMaxBounds) + " bounds and has " + std::to_string(bounds.size());
+    if (!(bounds.front() > 0))
+        return "bounds must be above 0";
+    const auto falls = [](double a, double b) { return !(a < b); };
+    if (std::adjacent_find(bounds.begin(), bounds.end(), falls) != bounds.end())
+        return "bounds must ascend";
+    return "";
+}
+
+// A config value as the kernel side takes it: durations in nanoseconds.
+std::optional<uint64_t> kernel_number(const ConfigValue& value)
+{
+    if (const auto* number = std::get_if<int64_t>(&value))
+        return static_cast<uint64_t>(*number);
+    if (const auto* truth = std::get_if<bool>(&value))
+        return *truth ? 1 : 0;
+    if (const auto* seconds = std::get_if<double>(&value))
+        return static_cast<uint64_t>(std::llround(*seconds * 1e9));
+    return std::nullopt;
+}
+
+Done set_config_variables(BpfObject& object, const ObjectSettings& settings)
+{
+    for (const ConfigVariable& variable : settings.declared.config) {
+        const auto found = settings.values.find(variable.config_key);
+        const auto number = found == settings.values.end() ? std::nullopt : kernel_number(found->second);
+        if (!number || !object.set_number(variable.variable, *number))
+            return Error{0, "variable " + variable.variable + " stands for the config key \"" + variable.config_key +
+                                "\", which the manifest does not declare as integer, boolean or duration"};
+    }
+    return done();
+}
+
+Done set_bounds(BpfObject& object, const ObjectSettings& settings)
+{
+    for (const BoundsVariable& declared : settings.declared.bounds) {
+        const std::array<uint64_t, 32> counted =
+            counted_bounds(settings.bounds.at(declared.variable), declared.divisor);
+        const std::span<std::byte> place = object.variable(declared.variable);
+        if (place.size() != sizeof(counted))
+            return Error{0, "the bounds " + declared.variable + " are not in read-only data; use LIMPET_BOUNDS"};
+        std::memcpy(place.data(), counted.data(), sizeof(counted));
+    }
+    return done();
+}
+
+Done size_tables(BpfObject& object, const ObjectSettings& settings)
+{
+    const uint32_t shards = shards_for(possible_cpus());
+    for (const SeriesLayout& layout : settings.declared.tables) {
+        const std::string& table = layout.table;
+        const uint32_t rows =
+            std::max(kFewestRows, settings.series_rows.value_or(object.map_entries(table + "_index")));
+        object.set_number(table + "_limit", rows);
+        for (const auto& [map, entries] : {std::pair(table + "_index", rows), std::pair(table + "_keys", rows),
+                                           std::pair(table + "_rows", rows * shards)})
+            if (const Done resized = object.resize_map(map, entries); !resized)
+                return resized;
+    }
+    return done();
+}
+
+Done size_other_maps(BpfObject& object)
+{
+    for (const std::string& map : object.map_names()) {
+        const uint32_t entries = map == "limpet_stats"      ? possible_cpus()
+                                 : map.ends_with("_slots") ? kConnections
+                                                           : 0;
+        if (entries == 0)
+            continue;
+        if (const Done resized = object.resize_map(map, entries); !resized)
+            return resized;
+    }
+    return done();
+}
+
+} // namespace
+
+Result<BoundsByVariable> read_bounds(const BpfMetrics& declared, const std::map<std::string, ConfigValue>& values)
+{
+    BoundsByVariable all;
+    std::string mistakes;
+    for (const BoundsVariable& variable : declared.bounds) {
+        const auto found = values.find(variable.config_key);
+        const auto* bounds = found == values.end() ? nullptr : std::get_if<std::vector<double>>(&found->second);
+        const std::string mistake =
+            bounds ? mistake_in(*bounds) : "is not declared as a list of number in the manifest";
+        if (mistake.empty())
+            all[variable.variable] = *bounds;
+        else
+            mistakes += (mistakes.empty() ? "" : "\n") + ("config key \"" + variable.config_key + "\": " + mistake);
+    }
+    if (!mistakes.empty())
+        return Error{0, mistakes};
+    return all;
+}
+
+std::array<uint64_t, 32> counted_bounds(const std::vector<double>& bounds, double divisor)
+{
+    std::array<uint64_t, 32> counted{};
+    counted.fill(kBoundUnused);
+    for (size_t i = 0; i < bounds.size() && i < kMaxBounds; ++i)
+        counted[i] = static_cast<uint64_t>(std::llround(bounds[i] * divisor));
+    return counted;
+}
+
+Done prepare_object(BpfObject& object, const ObjectSettings& settings)
+{
+    object.set_number("limpet_shard_mask", shards_for(possible_cpus()) - 1);
+    object.set_number("limpet_parser_number", settings.parser_number);
+    for (const auto& step : {set_config_variables, set_bounds, size_tables})
+        if (const Done prepared = step(object, settings); !prepared)
+            return prepared;
+    if (const Done sized = size_other_maps(object); !sized)
+        return sized;
+    for (const char* map : kSharedMaps)
+        if (object.has_map(map))
+            if (const Done shared = object.share_map(map, settings.tap.object().map_fd(map)); !shared)
+                return shared;
+    return done();
+}
+
+} // namespace limpet

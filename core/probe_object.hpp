@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Prepares a probe's BPF object for this host and this configuration, before it is loaded.
+//
+// Functions without state. What a probe's object may contain, and what the agent fills in, is the kernel side of the SDK:
+// series.bpf.h, histogram.bpf.h, stream.bpf.h, stats.bpf.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "bpf_metrics.hpp"
+#include "bpf_object.hpp"
+#include "config.hpp"
+#include "result.hpp"
+#include "series_table.hpp"
+#include "tap.hpp"
+
+namespace limpet {
+
+struct ObjectSettings {
+    const BpfMetrics& declared;
+    const std::map<std::string, ConfigValue>& values; // of the probe's config
+    const BoundsByVariable& bounds;                   // from read_bounds()
+    std::optional<uint32_t> series_rows;              // per table; empty: as declared
+    uint32_t parser_number = 0;                       // 0: parses no streams
+    const Tap& tap;
+};
+
+// The histogram bounds that the config gives: 1 to 22 of them, positive and ascending. One mistake per line.
+[[nodiscard]] Result<BoundsByVariable> read_bounds(const BpfMetrics& declared,
+                                                   const std::map<std::string, ConfigValue>& values);
+
+// Bounds as the kernel side compares them: in the counted unit, padded.
+[[nodiscard]] std::array<uint64_t, 32> counted_bounds(const std::vector<double>& bounds, double divisor);
+
+// Variables, map sizes and shared maps.
+Done prepare_object(BpfObject& object, const ObjectSettings& settings);
+
+} // namespace limpet
