@@ -22,7 +22,7 @@ struct ManifestKey {
     std::string key;
     std::string type;                // integer, number, boolean, text, duration, list of text, list of number
     ConfigValue default_value;
-    std::optional<double> minimum;   // for integer, number, duration and the items of a number list
+    std::optional<double> minimum;   // "min" and "max": for integer, number, duration and the items of a number list
     std::optional<double> maximum;
     std::vector<std::string> values; // for text: the allowed ones; empty: any
     bool reloadable = false;
@@ -54,7 +54,7 @@ struct Manifest {
     uint16_t abi_minor = 0;
     std::string license;
     std::string description;
-    std::vector<std::string> capabilities; // CAP_BPF, …
+    std::vector<std::string> capabilities; // kernel.capabilities: CAP_BPF, …
     uint64_t map_bytes = 0;                // limits.map_bytes: the budget of all maps together on 8 shards
     uint32_t series = 0;                   // limits.series: default rows per series table
     std::vector<ManifestKey> keys;

@@ -144,7 +144,7 @@ std::vector<const TomlTable*> TableReader::tables(const std::string& key)
 void TableReader::problem(const std::string& key, const std::string& text)
 {
     const TomlEntry* const found = table_->find(key);
-    problems_->push_back({found != nullptr ? found->value.position : SourcePosition{}, dotted(key), text});
+    problems_->push_back({found != nullptr ? found->value.position : table_->position, dotted(key), text});
 }
 
 void TableReader::wrong_type(const std::string& key, const TomlValue& value, const std::string& expected)

@@ -67,6 +67,7 @@ TomlValue tree_of(const toml::node& node, const std::string& file);
 TomlTable table_of(const toml::table& table, const std::string& file)
 {
     TomlTable result;
+    result.position = position_of(table.source(), file);
     for (const auto& [key, node] : table)
         result.entries.push_back({std::string(key.str()), position_of(key.source(), file), tree_of(node, file)});
     // toml++ sorts by name; people read by line.
@@ -117,6 +118,7 @@ TomlDocument parse_toml(const std::string& text, const std::string& file)
     const toml::parse_result parsed = toml::parse(std::string_view(text));
     if (parsed.succeeded()) {
         document.root = table_of(parsed.table(), file);
+        document.root.position = {file, 0, 0};
         return document;
     }
     const toml::parse_error& error = parsed.error();

@@ -24,6 +24,7 @@ struct TomlDate {};
 using TomlArray = std::vector<TomlValue>;
 
 struct TomlTable {
+    SourcePosition position;        // line 0 for the document itself
     std::vector<TomlEntry> entries; // in the order of the file, each key once
     [[nodiscard]] const TomlEntry* find(const std::string& key) const;
 };
