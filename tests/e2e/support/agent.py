@@ -39,6 +39,8 @@ class Agent:
 
     def start(self):
         """Starts the process; does not wait."""
+        if not places.agent_binary().exists():
+            raise AssertionError(f"the agent {places.agent_binary()} is missing: build it first (./dev build)")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 self.wrapper + [str(places.agent_binary()), "run", "--config", str(self.config_path)],

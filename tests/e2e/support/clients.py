@@ -3,7 +3,6 @@
 
 import collections
 import dataclasses
-import pathlib
 import re
 import socket
 import subprocess
@@ -11,7 +10,6 @@ import time
 
 from . import go_build, places
 
-CLIENTS_DIR = pathlib.Path(__file__).resolve().parents[1] / "clients"
 LOAD_TIMEOUT_SECONDS = 120
 
 
@@ -59,7 +57,7 @@ def curl(url, *options, wrapper=(), times=1):
 
 def go_client(url, requests, connections=1, keep_alive=True, method="GET", body_bytes=0, wrapper=()):
     """Go's net/http client."""
-    program = go_build.go_program(CLIENTS_DIR / "go", "e2e-go-client")
+    program = go_build.go_program("e2e-go-client")
     output = _run([program, "-url", url, "-n", requests, "-c", connections, f"-keep-alive={str(keep_alive).lower()}",
                    "-method", method, "-body", body_bytes], wrapper)
     counts = dict(line.split() for line in output.splitlines())

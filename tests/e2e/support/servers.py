@@ -151,7 +151,7 @@ class GoServer(Server):
 
     def command(self):
         listens = [part for address in self.addresses for part in ("-listen", f"{address}:{self.port}")]
-        return [go_build.go_program(SERVERS_DIR / "go", self.service_name), "-log", self.log_path] + listens, {}
+        return [go_build.go_program(self.service_name), "-log", self.log_path] + listens, {}
 
 
 class PythonServer(Server):
