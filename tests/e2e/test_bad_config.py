@@ -24,11 +24,11 @@ class BadConfigTest(RefusalCases, EndToEndCase):
                             config="[plugin.http]\nenabled = true\n")
 
     def test_unknown_key_of_a_probe(self):
-        self.assert_refuses(BAD_CONFIG, self.place(7), "plugins.http.enabld", "did you mean.*enabled",
+        self.assert_refuses(BAD_CONFIG, self.place(6), "plugins.http.enabld", "did you mean.*enabled",
                             config=HTTP_ON + "enabld = true\n")
 
     def test_wrong_type(self):
-        self.assert_refuses(BAD_CONFIG, self.place(6), "plugins.http.enabled", "boolean|true or false", "string",
+        self.assert_refuses(BAD_CONFIG, self.place(5), "plugins.http.enabled", "boolean|true or false", "string",
                             config='[plugins.http]\nenabled = "yes"\n')
 
     def test_value_out_of_range(self):

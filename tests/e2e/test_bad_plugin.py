@@ -152,7 +152,7 @@ class BadPluginTest(RefusalCases, EndToEndCase):
         self.assert_counts_equal_log(agent, server)
 
     def test_unknown_key_of_the_probes_own_config(self):
-        self.assert_refuses(BAD_CONFIG, r"limpet-\d+\.toml:7:1", "plugins.http.dureation_bounds",
+        self.assert_refuses(BAD_CONFIG, r"limpet-\d+\.toml:6:1", "plugins.http.dureation_bounds",
                             config="[plugins.http]\nenabled = true\ndureation_bounds = [1]\n")
 
     def test_failed_probe_whose_state_is_accepted_leaves_healthz_at_200(self):
