@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# What `cmake --install` lays out below the prefix. Probes install themselves (limpet_add_probe).
+# What `cmake --install` lays out below the prefix. Probes install themselves (limpet_add_probe). The component "sdk" is
+# what building a probe needs; without --component all is installed.
 # "lib" is meant literally: probes are found at <prefix>/lib/limpet/plugins on every architecture.
 include(CMakePackageConfigHelpers)
 
 set(sdk_package_dir lib/cmake/limpet-sdk)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/limpet-sdk-config-version.cmake COMPATIBILITY SameMajorVersion
                                  ARCH_INDEPENDENT)
-install(FILES ${PROJECT_BINARY_DIR}/limpet-sdk-config-version.cmake DESTINATION ${sdk_package_dir})
-install(DIRECTORY sdk/cmake/ DESTINATION ${sdk_package_dir})
-install(DIRECTORY sdk/include/limpet bpf/include/limpet DESTINATION include)
+install(FILES ${PROJECT_BINARY_DIR}/limpet-sdk-config-version.cmake DESTINATION ${sdk_package_dir} COMPONENT sdk)
+install(DIRECTORY sdk/cmake/ DESTINATION ${sdk_package_dir} COMPONENT sdk)
+install(DIRECTORY sdk/include/limpet bpf/include/limpet DESTINATION include COMPONENT sdk)
 
 # The config goes to /etc for a prefix of /usr, as everywhere.
 if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")

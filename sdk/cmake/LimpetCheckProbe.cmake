@@ -11,7 +11,7 @@ set(allowed_unversioned "^(__cxa_finalize|__gmon_start__|_ITM_.*|__asan_.*|__ubs
 
 function(refuse text)
     file(REMOVE "${PROBE}")
-    message(FATAL_ERROR "${PROBE}: ${text}")
+    message(FATAL_ERROR " ${PROBE}: ${text}") # the space in front keeps CMake from wrapping the line
 endfunction()
 
 execute_process(COMMAND "${READELF}" --wide --dynamic "${PROBE}" OUTPUT_VARIABLE dynamic COMMAND_ERROR_IS_FATAL ANY)

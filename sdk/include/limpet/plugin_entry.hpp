@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <limpet/plugin.hpp>
+#include <limpet/host.hpp>
 
 namespace limpet {
 
@@ -120,7 +120,8 @@ struct Plugin {
         try {
             const std::string reason = status_of_exception().reason();
             Host(host).log(LIMPET_LOG_ERROR, std::string(call) + " threw: " + reason + " (said once)");
-        } catch (...) { // no memory for the line
+        } catch (...) {
+            return; // no memory for the line
         }
     }
 
