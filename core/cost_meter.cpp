@@ -60,8 +60,9 @@ void CostMeter::end_window(const std::vector<MeteredProgram>& programs)
     for (const MeteredProgram& program : programs) {
         const auto before = at_begin_.find({program.plugin, program.program});
         const KernelCount now = count_of(program.fd);
-        if (before != at_begin_.end() && now.runs > before->second.runs)
-            prices_[before->first].observe(now.runs - before->second.runs, now.total_ns - before->second.total_ns);
+        if (before == at_begin_.end() || now.runs < before->second.runs || now.total_ns < before->second.total_ns)
+            continue; // another program of that name
+        prices_[before->first].observe(now.runs - before->second.runs, now.total_ns - before->second.total_ns);
     }
     charge(programs);
 }

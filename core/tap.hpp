@@ -53,12 +53,14 @@ public:
     [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
     [[nodiscard]] const BpfObject& object() const { return object_; }
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
+    [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }
 
 private:
     explicit Tap(BpfObject object) : object_(std::move(object)) {}
 
     BpfObject object_;
     KernelStats stats_;
+    uint64_t kernel_memory_bytes_ = 0;
     std::array<bool, kMaxParsers> is_taken_{true};
 };
 

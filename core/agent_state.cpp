@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent_state.hpp"
+
+#include "log.hpp"
+
+namespace limpet {
+namespace {
+
+void log_state(const Probe& probe)
+{
+    const std::string state = to_string(probe.state());
+    if (probe.state() == ProbeState::kActive)
+        log(LogLevel::kInfo, probe.name(), state + ", version " + probe.manifest().version);
+    else
+        log(probe.state() == ProbeState::kDegraded ? LogLevel::kWarn : LogLevel::kError, probe.name(),
+            state + ": " + probe.reason());
+}
+
+} // namespace
+
+std::vector<MeteredProgram> AgentState::metered_programs() const
+{
+    std::vector<MeteredProgram> programs;
+    const auto add = [&](const std::string& plugin, const KernelStats& stats) {
+        for (const CountedProgram& program : stats.programs())
+            programs.push_back({plugin, program.name, program.fd, stats.runs(program)});
+    };
+    add(kCorePlugin, tap.stats());
+    for (const auto& probe : probes)
+        add(probe->name(), probe->stats());
+    return programs;
+}
+
+void AgentState::start_probe(Probe& probe, const AgentConfig& agent)
+{
+    std::vector<std::string> taken;
+    for (const auto& other : probes)
+        if (other.get() != &probe && other->is_running())
+            for (std::string& name : other->metric_names())
+                taken.push_back(std::move(name));
+    probe.start({agent, tap, cgroup_root.get(), std::move(taken)});
+    log_state(probe);
+}
+
+void AgentState::reopen_rings()
+{
+    rings = Rings();
+    Result<Rings> opened = Rings::open(probes);
+    if (opened)
+        rings = std::move(*opened);
+    else
+        log(LogLevel::kError, "agent", opened.error().text + "; events are not read");
+}
+
+void AgentState::drain()
+{
+    rings.drain();
+    for (const auto& probe : probes)
+        probe->settle();
+    workloads.refresh();
+}
+
+} // namespace limpet

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the agent is made of while it runs: shared by the main loop, which changes it, and the HTTP server, which reads it.
+//
+// Owner: run_agent(). Everything below is guarded by `mutex`; the server takes it for the length of one scrape, the loop
+// for one drain. Counting goes on in the kernel all the while.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cost_meter.hpp"
+#include "owned_fd.hpp"
+#include "probe.hpp"
+#include "rings.hpp"
+#include "tap.hpp"
+#include "workloads.hpp"
+
+namespace limpet {
+
+inline constexpr const char* kCorePlugin = "core"; // the tap, in metrics by plugin
+
+struct AgentState {
+    AgentState(Tap loaded_tap, Workloads its_workloads)
+        : tap(std::move(loaded_tap)), workloads(std::move(its_workloads))
+    {
+    }
+
+    std::mutex mutex;
+    Tap tap;
+    Workloads workloads;
+    OwnedFd cgroup_root;
+    std::vector<std::unique_ptr<Probe>> probes; // the enabled ones, in the order of the file; after tap: they go first
+    Rings rings;                                // after probes
+    CostMeter cost;
+    std::chrono::duration<double> last_scrape{0};
+
+    // REQUIRES, for all of these: mutex is held.
+    [[nodiscard]] std::vector<MeteredProgram> metered_programs() const;
+    // Starts one of `probes` and logs what came of it.
+    void start_probe(Probe& probe, const AgentConfig& agent);
+    // After probes have come or gone.
+    void reopen_rings();
+    // Hands out events and looks up new workloads.
+    void drain();
+};
+
+} // namespace limpet

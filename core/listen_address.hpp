@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// "127.0.0.1:9465" or "[::1]:9465" as an address to listen on. Values; no threads.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <sys/socket.h>
+
+#include "result.hpp"
+
+namespace limpet {
+
+struct ListenAddress {
+    std::string text; // as configured
+    uint16_t port = 0;
+    sockaddr_storage address{};
+    socklen_t address_length = 0;
+};
+
+[[nodiscard]] Result<ListenAddress> parse_listen_address(const std::string& text);
+
+// Whether a server could listen there now; if not, why, and how to mend it. Takes nothing.
+Done check_can_listen(const ListenAddress& address);
+
+// The URL under which a browser on this host finds the server ("any" addresses become the loopback's).
+[[nodiscard]] std::string url_of(const ListenAddress& address);
+
+} // namespace limpet

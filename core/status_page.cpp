@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "status_page.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <set>
+#include <tuple>
+
+namespace limpet {
+namespace {
+
+constexpr const char* kHead =
+    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>limpet</title><style>"
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#222}"
+    "table{border-collapse:collapse;width:100%;margin:.5rem 0 1.5rem}"
+    "th,td{text-align:left;padding:.3rem .8rem .3rem 0;border-bottom:1px solid #ddd;vertical-align:top}"
+    "td.number,th.number{text-align:right}.active{color:#176b2c}.degraded{color:#8a5a00}"
+    ".failed,.unsupported,.quarantined{color:#a11}"
+    "@media(prefers-color-scheme:dark){body{background:#181818;color:#ddd}th,td{border-color:#444}a{color:#8bf}"
+    ".active{color:#7c7}.degraded{color:#db6}.failed,.unsupported,.quarantined{color:#f88}}"
+    "</style></head><body>";
+
+std::string formatted(const char* format, double value)
+{
+    char text[64];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" // the callers' literals
+    std::snprintf(text, sizeof(text), format, value);
+#pragma GCC diagnostic pop
+    return text;
+}
+
+std::string first_line(const std::string& text)
+{
+    return text.substr(0, text.find('\n'));
+}
+
+std::string cell(const std::string& text)
+{
+    return "<td>" + html_escaped(text) + "</td>";
+}
+
+std::string number_cell(const std::string& text)
+{
+    return "<td class=\"number\">" + html_escaped(text) + "</td>";
+}
+
+std::string probes_table(const AgentState& state)
+{
+    std::string html = "<h2>Probes</h2>";
+    if (state.probes.empty())
+        return html + "<p>No probe is enabled: set <code>enabled = true</code> in a table <code>[plugins.…]</code>.</p>";
+    html += "<table><tr><th>Probe</th><th>Version</th><th>State</th><th>Reason</th><th class=\"number\">Series</th>"
+            "<th class=\"number\">Kernel memory</th></tr>";
+    for (const auto& probe : state.probes) {
+        const std::string name = to_string(probe->state());
+        html += "<tr>" + cell(probe->name()) + cell(probe->manifest().version) + "<td class=\"" + name + "\">" + name +
+                "</td>" + cell(first_line(probe->reason())) +
+                number_cell(std::to_string(probe->series()) + " of " + std::to_string(probe->series_limit())) +
+                number_cell(formatted("%.1f MB", static_cast<double>(probe->kernel_memory_bytes()) / 1e6)) + "</tr>";
+    }
+    return html + "</table>";
+}
+
+std::string cost_table(AgentState& state)
+{
+    std::string html = "<h2>Cost in the kernel</h2><table><tr><th>Of</th><th>Program</th><th class=\"number\">Runs</th>"
+                       "<th class=\"number\">ns a run</th><th class=\"number\">CPU seconds</th></tr>";
+    const std::vector<MeteredProgram> programs = state.metered_programs();
+    state.cost.charge(programs);
+    for (const MeteredProgram& program : programs) {
+        const auto seconds = state.cost.seconds(program.plugin, program.program);
+        const double price = state.cost.ns_per_run(program.plugin, program.program);
+        html += "<tr>" + cell(program.plugin) + cell(program.program) + number_cell(std::to_string(program.runs)) +
+                number_cell(seconds ? formatted("%.0f", price) : "–") +
+                number_cell(seconds ? formatted("%.3f", *seconds) : "–") + "</tr>";
+    }
+    return html + "</table><p>Measured in short windows. The core's tap calls the probes' parsers: their time is in its "
+                  "figures. The core's maps and programs take " +
+           formatted("%.1f MB", static_cast<double>(state.tap.kernel_memory_bytes()) / 1e6) + " of kernel memory.</p>";
+}
+
+std::string workloads_table(const AgentState& state)
+{
+    std::set<std::pair<std::string, std::string>> names;
+    for (const WorkloadName& name : state.workloads.all())
+        names.emplace(name.container_id, name.service_name);
+    std::string html = "<h2>Workloads</h2><table><tr><th>container_id</th><th>service_name</th></tr>";
+    for (const auto& [container, service] : names)
+        html += "<tr>" + cell(container) + cell(service) + "</tr>";
+    return html + "</table>";
+}
+
+} // namespace
+
+std::string html_escaped(std::string_view text)
+{
+    std::string escaped;
+    for (const char c : text) {
+        if (c == '&')
+            escaped += "&amp;";
+        else if (c == '<')
+            escaped += "&lt;";
+        else if (c == '>')
+            escaped += "&gt;";
+        else if (c == '"')
+            escaped += "&quot;";
+        else
+            escaped += c;
+    }
+    return escaped;
+}
+
+HttpPage status_page(AgentState& state)
+{
+    const std::lock_guard lock(state.mutex);
+    std::string html = kHead;
+    html += "<h1>limpet " LIMPET_VERSION "</h1><p><a href=\"/metrics\">/metrics</a> for Prometheus, "
+            "<a href=\"/healthz\">/healthz</a> for health checks.</p>";
+    html += probes_table(state) + cost_table(state) + workloads_table(state) + "</body></html>\n";
+    return {200, "text/html; charset=utf-8", html};
+}
+
+HttpPage health_page(AgentState& state)
+{
+    const std::lock_guard lock(state.mutex);
+    std::string unwell;
+    for (const auto& probe : state.probes)
+        if (!probe->is_healthy())
+            unwell += probe->name() + ": " + to_string(probe->state()) + ": " + first_line(probe->reason()) + "\n";
+    if (unwell.empty())
+        return {200, "text/plain; charset=utf-8", "ok\n"};
+    return {503, "text/plain; charset=utf-8", unwell};
+}
+
+} // namespace limpet
