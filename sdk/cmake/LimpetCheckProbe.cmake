@@ -4,10 +4,11 @@
 # On failure the file is removed, so that the next build does not take it for good.
 #
 # `-z defs` has already refused symbols that no library defines. What it lets through: symbols of libraries that a probe
-# may not need, and weak ones (which would come from the agent, or be null). Those of the run-time carry a version; the
-# sanitizers', which only a sanitized build has, do not.
-set(allowed_libraries "^(libc\\.so\\.6|libm\\.so\\.6|libstdc\\+\\+\\.so\\.6|libgcc_s\\.so\\.1|ld-linux.*|lib[au]b?san\\.so\\.[0-9]+)$")
-set(allowed_unversioned "^(__cxa_finalize|__gmon_start__|_ITM_.*|__asan_.*|__ubsan_.*|__sanitizer_.*)$")
+# may not need, and weak ones, which would come from the agent, or be null. They have no version; those of the run-time
+# do. (In a sanitized build the sanitizers' libraries stand in for parts of the run-time, without versions.)
+set(allowed_libraries "^(libc\\.so\\.6|libm\\.so\\.6|libstdc\\+\\+\\.so\\.6|libgcc_s\\.so\\.1|ld-linux.*)$")
+set(sanitizer_libraries "^lib(asan|ubsan)\\.so\\.[0-9]+$")
+set(allowed_unversioned "^(__cxa_finalize|__gmon_start__|_ITM_.*)$")
 
 function(refuse text)
     file(REMOVE "${PROBE}")
@@ -19,7 +20,9 @@ string(REGEX REPLACE "[][]" "'" dynamic "${dynamic}") # a bracket would hold a C
 string(REGEX MATCHALL "Shared library: '[^']+" needed "${dynamic}")
 foreach(library IN LISTS needed)
     string(REPLACE "Shared library: '" "" library "${library}")
-    if(NOT library MATCHES "${allowed_libraries}")
+    if(library MATCHES "${sanitizer_libraries}")
+        set(allowed_unversioned ".*")
+    elseif(NOT library MATCHES "${allowed_libraries}")
         refuse("needs ${library}. A probe may use the C and C++ run-time only: link the library statically or do without.")
     endif()
 endforeach()

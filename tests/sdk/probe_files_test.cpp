@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The shared objects that limpet_add_probe and a plain C compiler made, looked at from outside and run by a fake agent.
-#include <cstdlib>
-#include <memory>
+#include <filesystem>
 #include <string>
 
 #include <catch2/catch.hpp>
 #include <dlfcn.h>
 #include <limpet/abi.h>
+#include <unistd.h>
 
 #include "command.hpp"
 #include "fake_host.hpp"
@@ -39,6 +39,27 @@ std::string section_line(const std::string& path, const std::string& section)
 {
     return output_of("readelf --wide --sections '" + path + "' | grep -F '" + section + " '");
 }
+
+// The bytes of a section in a file of their own, which goes away with this object. (Never let objcopy write to a device:
+// run as root it can put a regular file in its place.)
+class ExtractedSection {
+public:
+    ExtractedSection(const std::string& path, const std::string& section)
+    {
+        (void)output_of("objcopy --dump-section " + section + "='" + path_ + "' '" + path + "' '" + path_ + ".copy'");
+    }
+    ExtractedSection(const ExtractedSection&) = delete;
+    ExtractedSection& operator=(const ExtractedSection&) = delete;
+    ~ExtractedSection()
+    {
+        std::filesystem::remove(path_);
+        std::filesystem::remove(path_ + ".copy");
+    }
+    const std::string& path() const { return path_; }
+
+private:
+    std::string path_ = LIMPET_TEST_PLUGIN_DIR "/section." + std::to_string(getpid());
+};
 
 } // namespace
 
@@ -111,16 +132,15 @@ TEST_CASE("manifest and BPF object are in sections that are not writable and sur
             CHECK(line.find(" WA") == std::string::npos);
         }
     }
-    CHECK(output_of("objcopy -O binary --only-section=" LIMPET_MANIFEST_SECTION " '" + stripped + "' /dev/stdout") ==
+    CHECK(output_of("cat '" + ExtractedSection(stripped, LIMPET_MANIFEST_SECTION).path() + "'") ==
           output_of("cat '" LIMPET_SOURCE_DIR "/tests/sdk/plugins/exec_events.toml'"));
-    CHECK(std::remove(stripped.c_str()) == 0);
+    CHECK(std::filesystem::remove(stripped));
 }
 
 TEST_CASE("the BPF object keeps its BTF and loses its debug information")
 {
-    const std::string sections =
-        output_of("objcopy -O binary --only-section=" LIMPET_BPF_SECTION " '" + probe_path("exec_declarative") +
-                  "' /dev/stdout >exec.tmp && readelf --wide --sections exec.tmp; rm exec.tmp");
+    const ExtractedSection object(probe_path("exec_declarative"), LIMPET_BPF_SECTION);
+    const std::string sections = output_of("readelf --wide --sections '" + object.path() + "'");
     CHECK(sections.find(" .BTF ") != std::string::npos);
     CHECK(sections.find(" .BTF.ext ") != std::string::npos);
     CHECK(sections.find(".debug_info") == std::string::npos);
