@@ -35,7 +35,15 @@ LIMPET_PROGRAM(2, on_set_state);
 /* Steps for one segment: a message takes one or two, a chunk less. What is left behind them is not read. */
 #define STEPS_PER_SEGMENT 2048
 
-/* The first segment of a direction, or the slot's first under a new owner. */
+/* The slot's last connection was displaced, or it would have been told of its end: requests in flight are lost. */
+static __always_inline void count_eviction(const struct http_half *half, const struct http_half *other)
+{
+    if (half->flags & HALF_CARRIES_REQUESTS ? unanswered(half, other)
+                                            : other->flags & HALF_CARRIES_REQUESTS && unanswered(other, half))
+        limpet_count(LIMPET_STAT_EVICTED);
+}
+
+/* The first segment of a direction. */
 static __always_inline void meet_half(struct __sk_buff *skb, struct http_slot *slot, struct http_half *half,
                                       const struct limpet_segment *segment, __u32 direction)
 {
@@ -43,9 +51,8 @@ static __always_inline void meet_half(struct __sk_buff *skb, struct http_slot *s
     struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
     struct bpf_tcp_sock *tcp = sk ? bpf_tcp_sock(sk) : NULL;
 
-    if (half->generation == other->generation && (half->flags | other->flags) & HALF_CARRIES_REQUESTS &&
-        half->count != other->count)
-        limpet_count(LIMPET_STAT_EVICTED);
+    if (other->generation != segment->generation)
+        count_eviction(half, other);
     begin_half(half, segment->generation, segment->workload);
     half->next_sequence = segment->sequence;
     if (!tcp)
@@ -205,11 +212,7 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
     direction = !carries_requests(&slot->halves[INGRESS], (__u16)owner->generation);
     requests = &slot->halves[direction];
     responses = &slot->halves[!direction];
-    if (!carries_requests(requests, (__u16)owner->generation))
-        return 0;
-    if (responses->generation == requests->generation && responses->count == requests->count)
-        return 0;
-    if (responses->generation != requests->generation && !requests->count)
+    if (!carries_requests(requests, (__u16)owner->generation) || !unanswered(requests, responses))
         return 0;
     peer_of_socket(sk, &peer);
     abandon(slot, direction, BPF_CORE_READ(sk, sk_err) == ETIMEDOUT ? ERROR_TIMEOUT : ERROR_RESET, &peer);

@@ -52,6 +52,12 @@ static __always_inline int carries_requests(const struct http_half *half, __u16 
     return half->generation == generation && half->flags & HALF_CARRIES_REQUESTS;
 }
 
+/* Requests that wait for their answer. The responses' half may still be the one of the slot's last connection. */
+static __always_inline __u32 unanswered(const struct http_half *requests, const struct http_half *responses)
+{
+    return requests->count - (responses->generation == requests->generation ? responses->count : 0);
+}
+
 /* Begins a half anew for the connection that now has the slot. The cached row belongs to the old one. */
 static __always_inline void begin_half(struct http_half *half, __u16 generation, __u16 workload)
 {

@@ -387,7 +387,7 @@ static __always_inline void begin_chunk(struct reader *reader, struct http_half 
     }
 }
 
-/* The line feed of a line has been read. Returns 0 when the line cannot have been HTTP/1's. */
+/* The line feed of a line has been read. */
 static __always_inline void end_line(struct reader *reader, struct http_half *half)
 {
     half->line = LINE_START;
@@ -416,11 +416,14 @@ static __always_inline void skip_line(struct reader *reader, struct http_half *h
     if (!breaks)
         return;
     reader->at++;
-    reader->has_request = half->state == STATE_REQUEST_LINE;
-    if (reader->has_request && !ends_request_line(half->scratch))
-        reader->reading = READING_FAILED;
-    else
-        end_line(reader, half);
+    if (half->state == STATE_REQUEST_LINE) {
+        if (!ends_request_line(half->scratch)) {
+            reader->reading = READING_FAILED;
+            return;
+        }
+        reader->has_request = 1;
+    }
+    end_line(reader, half);
 }
 
 /* One step: the piece of a line that the state calls for, and the rest of the line where that does not matter.

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "http_probe.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+#include <vector>
+
+#include <fcntl.h>
+#include <linux/bpf.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "manifest.hpp"
+#include "owned_fd.hpp"
+#include "packet.hpp"
+
+namespace limpet::test {
+
+namespace {
+
+constexpr uint32_t kHistogramWords = 24; // sum and 23 buckets, see limpet/histogram.bpf.h
+constexpr uint32_t kStatWords = 16;
+constexpr size_t kSegmentBytes = 3000; // BPF_PROG_TEST_RUN takes less than a page
+constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early in every test
+constexpr uint32_t kUndecided = 4;              // LIMPET_SEGMENT_UNDECIDED
+const char* const kMethods[] = {"_OTHER", "GET",     "HEAD",    "POST",  "PUT",
+                                "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
+const char* const kErrors[] = {"", " reset", " timeout", " truncated"};
+
+// The part that the keys of both tables begin with.
+struct KeyHead {
+    uint32_t workload;
+    uint16_t status;
+    uint8_t method;
+    uint8_t error;
+};
+
+std::runtime_error failure(const std::string& what)
+{
+    return std::runtime_error(errno_error(what).text);
+}
+
+} // namespace
+
+HttpProbe::HttpProbe() : object_(nullptr, bpf_object__close)
+{
+    const std::string path = LIMPET_BUILD_DIR "/plugins/http.so";
+    const OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    auto sections = read_plugin_sections(file.get(), path);
+    if (!sections)
+        throw std::runtime_error(sections.error().text);
+    object_.reset(bpf_object__open_mem(sections->bpf_object.data(), sections->bpf_object.size(), nullptr));
+    if (!object_)
+        throw failure("open the BPF object of " + path);
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object_.get())
+    {
+        const std::string section = bpf_program__section_name(program);
+        if (!section.starts_with("limpet/"))
+            continue;
+        bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
+        bpf_program__set_expected_attach_type(program, section.ends_with("ingress") ? BPF_CGROUP_INET_INGRESS
+                                                                                    : BPF_CGROUP_INET_EGRESS);
+    }
+    bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "limpet_stats"),
+                             static_cast<uint32_t>(libbpf_num_possible_cpus()));
+    if (bpf_object__load(object_.get()))
+        throw failure("load the BPF object of " + path + " (needs root)");
+}
+
+HttpProbe::~HttpProbe() = default;
+
+int HttpProbe::program_fd(const char* name) const
+{
+    return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), name));
+}
+
+int HttpProbe::map_fd(const char* name) const
+{
+    return bpf_map__fd(bpf_object__find_map_by_name(object_.get(), name));
+}
+
+std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table, uint32_t workload) const
+{
+    const int index = map_fd((std::string(table) + "_index").c_str());
+    const int rows = map_fd((std::string(table) + "_rows").c_str());
+    std::map<std::string, Requests> result;
+    std::vector<unsigned char> key(28), previous(28);
+    bool is_first = true;
+
+    while (bpf_map_get_next_key(index, is_first ? nullptr : previous.data(), key.data()) == 0) {
+        is_first = false;
+        previous = key;
+        KeyHead head{};
+        __builtin_memcpy(&head, key.data(), sizeof head);
+        if (head.workload != workload)
+            continue;
+        uint32_t row = 0;
+        std::vector<uint64_t> words(2 * kHistogramWords);
+        if (bpf_map_lookup_elem(index, key.data(), &row) || bpf_map_lookup_elem(rows, &row, words.data()))
+            throw failure("read a row of " + std::string(table));
+        Requests& requests =
+            result[std::string(kMethods[head.method]) + " " + std::to_string(head.status) + kErrors[head.error]];
+        for (uint32_t bucket = 1; bucket < kHistogramWords; ++bucket)
+            requests.count += words[bucket];
+        requests.duration_ns += words[0];
+        requests.first_byte_ns += words[kHistogramWords];
+    }
+    return result;
+}
+
+uint64_t HttpProbe::stat(uint32_t index) const
+{
+    uint64_t total = 0;
+
+    for (uint32_t cpu = 0; cpu < static_cast<uint32_t>(libbpf_num_possible_cpus()); ++cpu) {
+        uint64_t values[kStatWords] = {};
+        if (bpf_map_lookup_elem(map_fd("limpet_stats"), &cpu, values))
+            throw failure("read limpet_stats");
+        total += values[index];
+    }
+    return total;
+}
+
+Connection::Connection(const HttpProbe& probe, bool is_server) : probe_(probe), is_server_(is_server)
+{
+    static uint16_t next = 0;
+
+    workload_ = ++next;
+    slot_ = next;
+}
+
+void Connection::send(From side, std::string_view payload, uint8_t flags, uint64_t stamp_ns)
+{
+    do {
+        const std::string_view piece = payload.substr(0, kSegmentBytes);
+        payload.remove_prefix(piece.size());
+        send_at(side, sent_[side == From::kServer], piece, payload.empty() ? flags : 0, stamp_ns);
+        sent_[side == From::kServer] += static_cast<uint32_t>(piece.size());
+    } while (!payload.empty());
+}
+
+void Connection::send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags, uint64_t stamp_ns)
+{
+    const bool is_ingress = (side == From::kClient) == is_server_;
+    const int owner = verdict();
+    if (owner == 255)
+        return; // the tap would not call the parser
+    const std::vector<unsigned char> packet = tcp_packet(payload, kFirstSequence + offset, side == From::kServer);
+    __sk_buff context{};
+    context.cb[0] = slot_;
+    context.cb[1] = static_cast<uint32_t>(kHeadersBytes) | (flags | (owner == 0 ? kUndecided : 0)) << 16;
+    context.cb[2] = static_cast<uint32_t>(payload.size());
+    context.cb[3] = kFirstSequence + offset;
+    context.cb[4] = workload_ | static_cast<uint32_t>(generation_) << 16;
+    context.tstamp = stamp_ns;
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
+                .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
+                .repeat = 1);
+    if (bpf_prog_test_run_opts(probe_.program_fd(is_ingress ? "on_ingress" : "on_egress"), &options))
+        throw failure("BPF_PROG_TEST_RUN");
+    if (options.retval != 1)
+        throw std::runtime_error("the parser did not let the segment pass");
+}
+
+std::string Connection::counted() const
+{
+    std::string text;
+
+    for (const auto& [name, requests] : probe_.requests(table(), workload_))
+        text += (text.empty() ? "" : ", ") + name + "=" + std::to_string(requests.count);
+    return text;
+}
+
+std::pair<uint64_t, uint64_t> Connection::sums_ns(const std::string& name) const
+{
+    const HttpProbe::Requests requests = probe_.requests(table(), workload_).at(name);
+
+    return {requests.duration_ns, requests.first_byte_ns};
+}
+
+void Connection::take_slot_anew()
+{
+    const unsigned char undecided[32] = {};
+
+    ++generation_;
+    sent_[0] = sent_[1] = 0;
+    if (bpf_map_update_elem(probe_.map_fd("limpet_connections"), &slot_, undecided, BPF_ANY))
+        throw failure("write limpet_connections");
+}
+
+int Connection::verdict() const
+{
+    unsigned char value[32] = {};
+
+    if (bpf_map_lookup_elem(probe_.map_fd("limpet_connections"), &slot_, value))
+        throw failure("read limpet_connections");
+    return value[8];
+}
+
+} // namespace limpet::test

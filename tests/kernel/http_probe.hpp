@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The http probe's parsers under BPF_PROG_TEST_RUN: segments go in as the tap would hand them over, counts come out of the
+// series tables. Needs root. One object per process, many connections; single-threaded.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+struct bpf_object;
+
+namespace limpet::test {
+
+enum class From { kClient, kServer };
+
+constexpr uint8_t kFin = 1; // LIMPET_SEGMENT_FIN
+constexpr uint8_t kRst = 2; // LIMPET_SEGMENT_RST
+
+// The probe's BPF object, from the built http.so, loaded on its own. Throws std::runtime_error with the reason.
+class HttpProbe {
+public:
+    HttpProbe();
+    ~HttpProbe();
+    HttpProbe(const HttpProbe&) = delete;
+    HttpProbe& operator=(const HttpProbe&) = delete;
+
+    [[nodiscard]] int program_fd(const char* name) const;
+    [[nodiscard]] int map_fd(const char* name) const;
+
+    // One kind of request: how many, and the sums of their times in nanoseconds.
+    struct Requests {
+        uint64_t count = 0;
+        uint64_t duration_ns = 0;
+        uint64_t first_byte_ns = 0;
+    };
+
+    // Requests of one workload by "GET 200" or "GET 0 reset". `table`: http_server or http_client.
+    [[nodiscard]] std::map<std::string, Requests> requests(const char* table, uint32_t workload) const;
+
+    // A counter of limpet_stats, added up over CPUs.
+    [[nodiscard]] uint64_t stat(uint32_t index) const;
+
+private:
+    std::unique_ptr<bpf_object, void (*)(bpf_object*)> object_;
+};
+
+// One end of one connection, with a workload of its own so that its counts stand alone.
+class Connection {
+public:
+    // `is_server`: segments of the client come in at the ingress parser. Else they go out at the egress parser.
+    Connection(const HttpProbe& probe, bool is_server);
+
+    // The next segment of one side, in order. Payloads longer than a test packet are cut into several.
+    void send(From side, std::string_view payload, uint8_t flags = 0, uint64_t stamp_ns = 0);
+
+    // A segment at a place of its own: `offset` counts from the side's first byte.
+    void send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags = 0, uint64_t stamp_ns = 0);
+
+    // What was counted for this connection: "GET 200=2, HEAD 404=1"; "" for nothing.
+    [[nodiscard]] std::string counted() const;
+
+    // Sums of duration and time to first byte, in nanoseconds, of the requests counted as `name`.
+    [[nodiscard]] std::pair<uint64_t, uint64_t> sums_ns(const std::string& name) const;
+
+    // The slot goes to a new connection: the sides start again at their first byte.
+    void take_slot_anew();
+
+    // What the parsers think of the connection: 0 undecided, 1 theirs, 255 nobody's.
+    [[nodiscard]] int verdict() const;
+
+    [[nodiscard]] uint32_t slot() const { return slot_; }
+
+private:
+    [[nodiscard]] const char* table() const { return is_server_ ? "http_server" : "http_client"; }
+
+    const HttpProbe& probe_;
+    bool is_server_;
+    uint32_t slot_;
+    uint16_t workload_;
+    uint16_t generation_ = 1;
+    uint32_t sent_[2] = {0, 0};
+};
+
+} // namespace limpet::test
