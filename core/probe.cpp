@@ -2,7 +2,9 @@
 #include "probe.hpp"
 
 #include <algorithm>
+#include <sys/stat.h>
 
+#include "host_checks.hpp"
 #include "log.hpp"
 #include "plugin_directory.hpp"
 #include "probe_object.hpp"
@@ -39,6 +41,19 @@ const char* to_string(ProbeState state)
         return "quarantined";
     }
     return "failed";
+}
+
+std::string identity_of_file(const std::filesystem::path& path)
+{
+    struct stat status{};
+    if (::stat(path.c_str(), &status))
+        return "";
+    std::string identity;
+    for (const auto part : {static_cast<uint64_t>(status.st_dev), static_cast<uint64_t>(status.st_ino),
+                            static_cast<uint64_t>(status.st_size), static_cast<uint64_t>(status.st_ctim.tv_sec),
+                            static_cast<uint64_t>(status.st_ctim.tv_nsec)})
+        identity += std::to_string(part) + ":";
+    return identity;
 }
 
 void Probe::start(const ProbeSurroundings& surroundings)
@@ -82,7 +97,10 @@ Done Probe::read_file(const ProbeSurroundings& surroundings)
     if (!file)
         return file.error();
     file_ = std::move(*file);
+    file_identity_ = identity_of_file(file_->path);
     manifest_ = file_->manifest;
+    for (const Error& lack : check_host(read_host_facts(surroundings.agent.cgroup_root), manifest_.capabilities))
+        return Error{EOPNOTSUPP, lack.text};
     if (const auto problems = check_probe_config(config_, manifest_); !problems.empty())
         return Error{0, joined(problems)};
     Result<BpfMetrics> declared = read_bpf_metrics(file_->bpf_object);

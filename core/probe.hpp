@@ -7,6 +7,7 @@
 // scrape may cause.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,9 @@ enum class ProbeState {
 [[nodiscard]] const char* to_string(ProbeState state);
 inline constexpr ProbeState kProbeStates[] = {ProbeState::kActive, ProbeState::kDegraded, ProbeState::kUnsupported,
                                               ProbeState::kFailed, ProbeState::kQuarantined};
+
+// Tells apart two versions of a file: device, inode, size and time of change; "" when there is none.
+[[nodiscard]] std::string identity_of_file(const std::filesystem::path& path);
 
 // What a probe is started into. All outlive the probe.
 struct ProbeSurroundings {
@@ -73,6 +77,7 @@ public:
     // Active, or in a state that the config accepts.
     [[nodiscard]] bool is_healthy() const;
     [[nodiscard]] int ring_fd() const; // -1 when it has none or is not running
+    [[nodiscard]] const std::string& file_identity() const { return file_identity_; }
     [[nodiscard]] uint32_t parser_number() const { return parser_number_; } // 0: parses no streams
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
     [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }
@@ -101,6 +106,7 @@ private:
 
     std::optional<PluginFile> file_; // during start only
     std::optional<Error> thrown_;    // by on_event, until settle()
+    std::string file_identity_;
     Manifest manifest_;
     BpfMetrics declared_;
     BoundsByVariable bounds_;

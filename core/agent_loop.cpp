@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent_loop.hpp"
+
+#include <algorithm>
+#include <csignal>
+
+#include "log.hpp"
+#include "reload.hpp"
+
+namespace limpet {
+namespace {
+
+using std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr auto kAdoptAgainAfter = 1s;   // sockets accepted while the hooks were being attached
+constexpr auto kFirstCostWindow = 1s;
+constexpr auto kCostWindowLength = 25ms; // run-time statistics slow every BPF program of the host: keep it short
+constexpr auto kCostWindowEvery = 30s;
+
+// When each thing is due next.
+class Schedule {
+public:
+    Schedule(AgentState& state, const Config& config)
+        : state_(state), drain_every_(config.agent.drain_interval), drain_at_(steady_clock::now() + drain_every_),
+          adopt_at_(steady_clock::now() + kAdoptAgainAfter), cost_at_(steady_clock::now() + kFirstCostWindow)
+    {
+    }
+
+    [[nodiscard]] steady_clock::time_point next() const { return std::min({drain_at_, adopt_at_, cost_at_}); }
+
+    void run_due()
+    {
+        const auto now = steady_clock::now();
+        const std::lock_guard lock(state_.mutex);
+        if (now >= drain_at_) {
+            state_.drain();
+            drain_at_ = now + drain_every_;
+        }
+        if (now >= adopt_at_) {
+            state_.tap.adopt_again();
+            adopt_at_ = steady_clock::time_point::max();
+        }
+        if (now >= cost_at_)
+            measure_cost(now);
+    }
+
+private:
+    void measure_cost(steady_clock::time_point now)
+    {
+        const std::vector<MeteredProgram> programs = state_.metered_programs();
+        if (std::exchange(is_window_open_, false)) {
+            state_.cost.end_window(programs);
+            cost_at_ = now + kCostWindowEvery;
+            return;
+        }
+        const Done begun = state_.cost.begin_window(programs);
+        is_window_open_ = begun.has_value();
+        cost_at_ = now + (begun ? steady_clock::duration(kCostWindowLength) : kCostWindowEvery);
+        if (!begun && !std::exchange(has_complained_, true))
+            log(LogLevel::kWarn, "agent", begun.error().text + "; limpet_kernel_seconds_total is missing");
+    }
+
+    AgentState& state_;
+    const steady_clock::duration drain_every_;
+    steady_clock::time_point drain_at_;
+    steady_clock::time_point adopt_at_;
+    steady_clock::time_point cost_at_;
+    bool is_window_open_ = false;
+    bool has_complained_ = false;
+};
+
+} // namespace
+
+int run_loop(AgentState& state, Config& config, const std::filesystem::path& config_file, const StopSignals& signals)
+{
+    Schedule schedule(state, config);
+    for (;;) {
+        const int signal = signals.wait_until(schedule.next());
+        if (signal == SIGTERM || signal == SIGINT)
+            return signal;
+        if (signal == SIGHUP)
+            reload(state, config, config_file);
+        schedule.run_due();
+    }
+}
+
+} // namespace limpet
