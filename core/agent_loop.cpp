@@ -17,6 +17,7 @@ constexpr auto kAdoptAgainAfter = 1s;   // sockets accepted while the hooks were
 constexpr auto kFirstCostWindow = 1s;
 constexpr auto kCostWindowLength = 25ms; // run-time statistics slow every BPF program of the host: keep it short
 constexpr auto kCostWindowEvery = 30s;
+constexpr auto kCostWindowRetry = 3s; // while a program has run that no window has seen
 
 // When each thing is due next.
 class Schedule {
@@ -51,7 +52,11 @@ private:
         const std::vector<MeteredProgram> programs = state_.metered_programs();
         if (std::exchange(is_window_open_, false)) {
             state_.cost.end_window(programs);
-            cost_at_ = now + kCostWindowEvery;
+            cost_at_ = now + pause_after_window(programs);
+            return;
+        }
+        if (!state_.cost.has_news(programs)) {
+            cost_at_ = now + kCostWindowRetry;
             return;
         }
         const Done begun = state_.cost.begin_window(programs);
@@ -59,6 +64,11 @@ private:
         cost_at_ = now + (begun ? steady_clock::duration(kCostWindowLength) : kCostWindowEvery);
         if (!begun && !std::exchange(has_complained_, true))
             log(LogLevel::kWarn, "agent", begun.error().text + "; limpet_kernel_seconds_total is missing");
+    }
+
+    [[nodiscard]] steady_clock::duration pause_after_window(const std::vector<MeteredProgram>& programs) const
+    {
+        return state_.cost.lacks_price(programs) ? kCostWindowRetry : kCostWindowEvery;
     }
 
     AgentState& state_;

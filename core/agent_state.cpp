@@ -23,7 +23,7 @@ std::vector<MeteredProgram> AgentState::metered_programs() const
     std::vector<MeteredProgram> programs;
     const auto add = [&](const std::string& plugin, const KernelStats& stats) {
         for (const CountedProgram& program : stats.programs())
-            programs.push_back({plugin, program.name, program.fd, stats.runs(program)});
+            programs.push_back({plugin, program.name, program.fd, stats.runs(program), program.is_tail_called});
     };
     add(kCorePlugin, tap.stats());
     for (const auto& probe : probes)

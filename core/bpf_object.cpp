@@ -95,7 +95,7 @@ bool BpfObject::set_number(const std::string& name, uint64_t value)
     return true;
 }
 
-std::span<std::byte> BpfObject::variable(const std::string& name)
+BpfObject::Place BpfObject::place_of(const std::string& variable) const
 {
     const btf* types = bpf_object__btf(object_.get());
     const uint32_t count = types ? btf__type_cnt(types) : 0;
@@ -105,19 +105,37 @@ std::span<std::byte> BpfObject::variable(const std::string& name)
             continue;
         for (uint32_t i = 0; i < btf_vlen(section); ++i) {
             const btf_var_secinfo& info = btf_var_secinfos(section)[i];
-            if (name != btf__name_by_offset(types, btf__type_by_id(types, info.type)->name_off))
-                continue;
-            const bpf_map* map = find_map(btf__name_by_offset(types, section->name_off));
-            size_t size = 0;
-            auto* data = map ? static_cast<std::byte*>(const_cast<void*>(bpf_map__initial_value(
-                                   const_cast<bpf_map*>(map), &size)))
-                             : nullptr;
-            if (!data || info.offset + info.size > size)
-                return {};
-            return {data + info.offset, info.size};
+            if (variable == btf__name_by_offset(types, btf__type_by_id(types, info.type)->name_off))
+                return {find_map(btf__name_by_offset(types, section->name_off)), info.offset, info.size};
         }
     }
     return {};
+}
+
+std::span<std::byte> BpfObject::variable(const std::string& name) const
+{
+    const Place place = place_of(name);
+    size_t size = 0;
+    const void* section = place.map ? bpf_map__initial_value(place.map, &size) : nullptr;
+    if (!section || place.offset_bytes + place.size_bytes > size)
+        return {};
+    return {static_cast<std::byte*>(const_cast<void*>(section)) + place.offset_bytes, place.size_bytes};
+}
+
+std::span<const std::byte> BpfObject::live_variable(const std::string& name)
+{
+    const Place place = place_of(name);
+    if (!place.map)
+        return {};
+    const std::string map = bpf_map__name(place.map);
+    auto section = live_sections_.find(map);
+    if (section == live_sections_.end()) {
+        Result<MappedMap> mapped = MappedMap::map(bpf_map__fd(place.map), bpf_map__value_size(place.map), map);
+        if (!mapped)
+            return {};
+        section = live_sections_.emplace(map, std::move(*mapped)).first;
+    }
+    return {section->second.data() + place.offset_bytes, place.size_bytes};
 }
 
 Done BpfObject::load()
@@ -181,6 +199,12 @@ std::vector<std::string> BpfObject::program_names() const
         if (bpf_program__autoload(program))
             names.emplace_back(bpf_program__name(program));
     return names;
+}
+
+bool BpfObject::is_tail_called(const std::string& program) const
+{
+    const bpf_program* found = find_program(program);
+    return found && std::string_view(bpf_program__section_name(found)).starts_with(kOwnSections);
 }
 
 std::string BpfObject::program_in_section(const std::string& section) const

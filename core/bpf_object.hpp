@@ -33,9 +33,9 @@ public:
     Done share_map(const std::string& map, int fd);
     // Writes a number into a global variable of 1, 2, 4 or 8 bytes; false when there is none of that name and kind.
     bool set_number(const std::string& variable, uint64_t value);
-    // The bytes of a global variable (.rodata, .data, .bss): initial values before load, live ones afterwards (.bss and
-    // .data). Empty when there is none.
-    [[nodiscard]] std::span<std::byte> variable(const std::string& name);
+    // The bytes of a global variable's initial value, in .rodata, .data or .bss. Empty when there is none. Later writes of
+    // the kernel side do not show here.
+    [[nodiscard]] std::span<std::byte> variable(const std::string& name) const;
 
     // On failure the text holds the program and the end of the verifier's log; failed_program() tells which, if one.
     Done load();
@@ -44,6 +44,10 @@ public:
     // Attaches a program where its section says; cgroup programs to `cgroup_fd`. Programs in "limpet/…" and "syscall"
     // sections are left alone; an iterator is attached and run once.
     Done attach(const std::string& program, int cgroup_fd);
+    // After load: a variable in .data or .bss as the kernel side writes it; valid while the object lives. Empty when there is
+    // none.
+    [[nodiscard]] std::span<const std::byte> live_variable(const std::string& name);
+
     // Runs an attached iterator to its end.
     Done run_iterator(const std::string& program);
 
@@ -51,6 +55,8 @@ public:
     [[nodiscard]] bool has_program(const std::string& program) const;
     [[nodiscard]] std::vector<std::string> map_names() const;
     [[nodiscard]] std::vector<std::string> program_names() const; // those that are or will be loaded
+    // A program in a "limpet/…" section.
+    [[nodiscard]] bool is_tail_called(const std::string& program) const;
     // The program in that section, or "" when there is none.
     [[nodiscard]] std::string program_in_section(const std::string& section) const;
     // -1 when there is none or the object is not loaded.
@@ -68,11 +74,19 @@ public:
 private:
     explicit BpfObject(OwnedBpfObject object) : object_(std::move(object)) {}
 
+    // Where a global variable lies: its map, and the bytes in it. The map is null when there is none.
+    struct Place {
+        bpf_map* map = nullptr;
+        uint32_t offset_bytes = 0;
+        uint32_t size_bytes = 0;
+    };
+    [[nodiscard]] Place place_of(const std::string& variable) const;
     [[nodiscard]] bpf_map* find_map(const std::string& map) const;
     [[nodiscard]] bpf_program* find_program(const std::string& program) const;
 
     OwnedBpfObject object_;
     std::map<std::string, OwnedBpfLink> links_; // by program; after object_, so that they go first
+    std::map<std::string, MappedMap> live_sections_; // of global variables, by map
     std::vector<std::string> shared_maps_;
     std::string failed_program_;
 };

@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cost_meter.hpp"
 
+#include <algorithm>
+
 #include <bpf/bpf.h>
 
 namespace limpet {
+namespace {
+
+uint64_t all_runs(const std::vector<MeteredProgram>& programs)
+{
+    uint64_t total = 0;
+    for (const MeteredProgram& program : programs)
+        total += program.runs;
+    return total;
+}
+
+} // namespace
 
 void RunPrice::observe(uint64_t runs, uint64_t total_ns)
 {
@@ -57,6 +70,7 @@ void CostMeter::end_window(const std::vector<MeteredProgram>& programs)
     if (!statistics_.is_open())
         return;
     statistics_.reset();
+    runs_at_last_window_ = all_runs(programs);
     for (const MeteredProgram& program : programs) {
         const auto before = at_begin_.find({program.plugin, program.program});
         const KernelCount now = count_of(program.fd);
@@ -65,6 +79,18 @@ void CostMeter::end_window(const std::vector<MeteredProgram>& programs)
         prices_[before->first].observe(now.runs - before->second.runs, now.total_ns - before->second.total_ns);
     }
     charge(programs);
+}
+
+bool CostMeter::lacks_price(const std::vector<MeteredProgram>& programs) const
+{
+    return std::any_of(programs.begin(), programs.end(), [&](const MeteredProgram& program) {
+        return program.runs > 0 && !program.is_tail_called && !seconds(program.plugin, program.program);
+    });
+}
+
+bool CostMeter::has_news(const std::vector<MeteredProgram>& programs) const
+{
+    return all_runs(programs) != runs_at_last_window_;
 }
 
 std::optional<double> CostMeter::seconds(const std::string& plugin, const std::string& program) const

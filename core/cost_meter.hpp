@@ -25,6 +25,7 @@ struct MeteredProgram {
     std::string program;
     int fd = -1;
     uint64_t runs = 0;
+    bool is_tail_called = false; // has no price of its own
 };
 
 // The arithmetic, apart from the kernel: runs become seconds once a price per run is known.
@@ -56,6 +57,11 @@ public:
     Done begin_window(const std::vector<MeteredProgram>& programs);
     void end_window(const std::vector<MeteredProgram>& programs);
 
+    // A program has run and no window has seen it yet.
+    [[nodiscard]] bool lacks_price(const std::vector<MeteredProgram>& programs) const;
+    // Anything has run since the last window.
+    [[nodiscard]] bool has_news(const std::vector<MeteredProgram>& programs) const;
+
     [[nodiscard]] std::optional<double> seconds(const std::string& plugin, const std::string& program) const;
     [[nodiscard]] double ns_per_run(const std::string& plugin, const std::string& program) const;
 
@@ -70,6 +76,7 @@ private:
 
     std::map<Key, RunPrice> prices_;
     std::map<Key, KernelCount> at_begin_;
+    uint64_t runs_at_last_window_ = 0; // of all programs together
     OwnedFd statistics_; // open: the kernel keeps run-time statistics
 };
 

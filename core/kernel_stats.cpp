@@ -27,8 +27,9 @@ Result<KernelStats> KernelStats::open(BpfObject& object)
         const auto* name = reinterpret_cast<const char*>(text.data());
         if (text.empty())
             continue;
-        CountedProgram program{std::string(name, strnlen(name, text.size())), number, -1};
+        CountedProgram program{std::string(name, strnlen(name, text.size())), number, -1, false};
         program.fd = object.program_fd(program.name);
+        program.is_tail_called = object.is_tail_called(program.name);
         if (program.fd >= 0)
             stats.programs_.push_back(std::move(program));
     }

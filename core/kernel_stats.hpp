@@ -32,6 +32,7 @@ struct CountedProgram {
     std::string name;
     uint32_t number = 0; // of its RUNS counter
     int fd = -1;
+    bool is_tail_called = false; // its time is charged to its caller
 };
 
 class KernelStats {

@@ -181,7 +181,7 @@ Done Probe::open_tables()
         const std::string& table = layout.table;
         const SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
                                   object.map_entries(table + "_keys"), shards_for(possible_cpus()),
-                                  object.variable(table + "_used")};
+                                  object.live_variable(table + "_used")};
         if (source.used.size() != sizeof(uint32_t))
             return Error{0, "table " + table + " has no counter " + table + "_used; declare it with LIMPET_SERIES"};
         Result<SeriesTable> opened = SeriesTable::open(layout, source, bounds_);

@@ -29,6 +29,15 @@ bool is_noise(std::string_view line)
            line.starts_with("stack depth");
 }
 
+// The register states behind an instruction fill screens.
+std::string shortened(std::string_view line)
+{
+    constexpr size_t kLongestLine = 160;
+    if (line.size() <= kLongestLine)
+        return std::string(line);
+    return std::string(line.substr(0, kLongestLine)) + " ...";
+}
+
 std::string last_lines(std::string_view text)
 {
     std::vector<std::string_view> lines;
@@ -40,7 +49,7 @@ std::string last_lines(std::string_view text)
     }
     std::string shown;
     for (size_t i = lines.size() > kShownLines ? lines.size() - kShownLines : 0; i < lines.size(); ++i)
-        shown += "\n    " + std::string(lines[i]);
+        shown += "\n    " + shortened(lines[i]);
     return shown;
 }
 
