@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <tuple>
 
 #include "config_agent.hpp"
 #include "manifest.hpp"
@@ -25,7 +26,7 @@ public:
     {
         parsed_.problems.push_back({{file.string(), 0, 0}, "", text});
     }
-    ParsedConfig take() { return std::move(parsed_); }
+    ParsedConfig take();
 
 private:
     void add_plugins(const TomlTable& plugins, const std::filesystem::path& directory);
@@ -56,6 +57,19 @@ void ConfigBuilder::add_file(const std::filesystem::path& file)
         add_plugins(*plugins, directory);
     if (document.problems.empty())
         root.report_unknown("table or key");
+}
+
+// The problems of one file in the order of its lines, whatever the order in which they were found.
+ParsedConfig ConfigBuilder::take()
+{
+    const auto rank = [&](const ConfigProblem& problem) {
+        const auto& files = parsed_.config.files;
+        const auto file = std::find(files.begin(), files.end(), problem.position.file);
+        return std::tuple(file - files.begin(), problem.position.line, problem.position.column, problem.text);
+    };
+    std::sort(parsed_.problems.begin(), parsed_.problems.end(),
+              [&](const ConfigProblem& a, const ConfigProblem& b) { return rank(a) < rank(b); });
+    return std::move(parsed_);
 }
 
 void ConfigBuilder::add_plugins(const TomlTable& plugins, const std::filesystem::path& directory)

@@ -53,8 +53,10 @@ std::string number_text(double number)
 {
     if (number == std::floor(number) && std::abs(number) < 1e15)
         return std::to_string(static_cast<long long>(number));
+    const bool is_extreme = std::abs(number) < 1e-6 || std::abs(number) >= 1e15;
+    const std::chars_format format = is_extreme ? std::chars_format::general : std::chars_format::fixed;
     std::array<char, 64> buffer{};
-    const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number);
+    const auto [end, error] = std::to_chars(buffer.data(), buffer.data() + buffer.size(), number, format);
     return error == std::errc{} ? std::string(buffer.data(), end) : std::to_string(number);
 }
 
