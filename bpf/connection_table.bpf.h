@@ -2,8 +2,8 @@
  *
  * The tap's connection table: which probe owns which TCP connection. Private to the core.
  *
- * Direct-mapped by hashed socket cookie (connection_hash.h), two ways: two adjacent slots of 32 bytes share a cache line,
- * so that a packet costs one. A slot stores the whole cookie; the slot's number is what parsers index their own state by.
+ * Direct-mapped by hashed socket cookie (connection_hash.h), two ways; nearly every connection is found in the first, at the
+ * price of one cache line. A slot stores the whole cookie; the slot's number is what parsers index their own state by.
  * A new connection takes a free way, else the one that was used longest ago; what a displaced connection had in flight is
  * counted by its parser (LIMPET_STAT_EVICTED), and a displaced idle connection is simply opened anew by its next request.
  */
@@ -17,7 +17,7 @@
 #include "connection_hash.h"
 #include "limpet/stream.bpf.h"
 
-_Static_assert((1 << CONNECTION_SET_BITS) * CONNECTION_WAYS == LIMPET_CONNECTIONS, "the table has LIMPET_CONNECTIONS slots");
+_Static_assert(CONNECTION_SETS * CONNECTION_WAYS == LIMPET_CONNECTIONS, "the table has LIMPET_CONNECTIONS slots");
 
 #define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
@@ -35,7 +35,7 @@ struct connection {
     __u32 last_used; /* connection_age() */
     __u64 padding;
 };
-_Static_assert(sizeof(struct connection) == 32, "two ways in a cache line");
+_Static_assert(sizeof(struct connection) == 32, "never across two cache lines");
 _Static_assert(__builtin_offsetof(struct connection, verdict) ==
                        __builtin_offsetof(struct limpet_connection_head, verdict) &&
                    __builtin_offsetof(struct connection, generation) ==
@@ -53,18 +53,18 @@ static __always_inline struct connection *connection_at(__u32 slot)
     return bpf_map_lookup_elem(&limpet_connections, &slot);
 }
 
-/* The slot that holds `cookie`; LIMPET_CONNECTIONS when none does. */
-static __always_inline __u32 connection_find(__u64 cookie)
+/* The connection that holds `cookie`, and its slot's number; NULL when none does. */
+static __always_inline struct connection *connection_find(__u64 cookie, __u32 *slot)
 {
-    __u32 set = connection_set(cookie);
-    struct connection *first = connection_at(set);
-    struct connection *second = connection_at(set | 1);
+    struct connection *connection;
 
-    if (first && first->cookie == cookie)
-        return set;
-    if (second && second->cookie == cookie)
-        return set | 1;
-    return LIMPET_CONNECTIONS;
+    *slot = connection_set(cookie);
+    connection = connection_at(*slot);
+    if (connection && connection->cookie == cookie)
+        return connection;
+    *slot += CONNECTION_SETS;
+    connection = connection_at(*slot);
+    return connection && connection->cookie == cookie ? connection : NULL;
 }
 
 /* Gives `cookie` a slot, undecided, of a new generation. Returns its number; LIMPET_CONNECTIONS when another CPU is
@@ -74,7 +74,7 @@ static __always_inline __u32 connection_open(__u64 cookie, __u32 workload, __u8 
 {
     __u32 set = connection_set(cookie);
     struct connection *first = connection_at(set);
-    struct connection *second = connection_at(set | 1);
+    struct connection *second = connection_at(set + CONNECTION_SETS);
     struct connection *chosen;
     __u64 old;
     __u32 way;
@@ -96,5 +96,5 @@ static __always_inline __u32 connection_open(__u64 cookie, __u32 workload, __u8 
     chosen->flags = flags;
     chosen->last_used = connection_age();
     __sync_lock_test_and_set(&chosen->cookie, cookie);
-    return set | way;
+    return way ? set + CONNECTION_SETS : set;
 }

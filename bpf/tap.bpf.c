@@ -106,9 +106,8 @@ static __always_inline int tap(struct __sk_buff *skb, void *parsers, enum limpet
         return LIMPET_PASS;
 
     skb->cb[2] = length;
-    skb->cb[3] = (__u32)tcp[4] << 24 | (__u32)tcp[5] << 16 | (__u32)tcp[6] << 8 | tcp[7];
-    slot = connection_find(cookie);
-    connection = connection_at(slot);
+    skb->cb[3] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
+    connection = connection_find(cookie, &slot);
     if (!connection) {
         skb->cb[1] = offset | flags << 16;
         bpf_tail_call(skb, parsers, TAP_OPEN);
@@ -225,10 +224,11 @@ static __always_inline int open_connection(struct __sk_buff *skb, void *parsers)
         limpet_count(LIMPET_STAT_UNSEEN_ENCRYPTED);
         verdict = LIMPET_VERDICT_NOBODY;
     }
-    slot = is_early ? connection_find(cookie) : LIMPET_CONNECTIONS; /* an early segment may come again */
-    if (slot == LIMPET_CONNECTIONS)
+    connection = is_early ? connection_find(cookie, &slot) : NULL; /* an early segment may come again */
+    if (!connection) {
         slot = connection_open(cookie, owner ? owner->workload : WORKLOAD_UNKNOWN, verdict, freshness(sk));
-    connection = connection_at(slot);
+        connection = connection_at(slot);
+    }
     if (!connection) {
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
         return LIMPET_PASS;
@@ -315,14 +315,6 @@ static __always_inline void take_early_slot(struct sock *sk)
     early->slot_plus_one = 0;
 }
 
-static __always_inline void free_slot(__u32 slot)
-{
-    struct connection *connection = connection_at(slot);
-
-    if (connection)
-        __sync_lock_test_and_set(&connection->cookie, 0);
-}
-
 static __always_inline void forget(struct sock *sk)
 {
     struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
@@ -335,8 +327,10 @@ static __always_inline void forget(struct sock *sk)
     owner->slot_plus_one = 0;
     connection = connection_at(slot);
     if (connection && connection->generation == (__u16)owner->generation)
-        free_slot(slot);
-    free_slot(connection_find(bpf_get_socket_cookie(sk))); /* the alias, where there was one */
+        __sync_lock_test_and_set(&connection->cookie, 0);
+    connection = connection_find(bpf_get_socket_cookie(sk), &slot); /* what pointed to it, where it stood for another */
+    if (connection)
+        __sync_lock_test_and_set(&connection->cookie, 0);
 }
 
 SEC("tp_btf/inet_sock_set_state")

@@ -4,7 +4,7 @@
  *
  * Hooks   the tap's parsers for both directions (tail-called per segment with payload, FIN or RST);
  *         tp_btf/inet_sock_set_state for connections that end without an answer.
- * Maps    http_slots 3.1 MB; http_server_* and http_client_* with 1,024 rows each: 0.4 MB a shard each.
+ * Maps    http_slots 4 MB; http_server_* and http_client_* with 1,024 rows each: 0.4 MB a shard each.
  * Cost    per message one window of up to 256 bytes is copied and read; bodies are passed over by their length, unread.
  * Kernel  5.15.
  */
@@ -28,19 +28,20 @@ struct {
     __type(value, struct http_slot);
 } http_slots SEC(".maps");
 
-LIMPET_PROGRAM(0, on_ingress);
-LIMPET_PROGRAM(1, on_egress);
-LIMPET_PROGRAM(2, on_set_state);
+LIMPET_PROGRAM(0, on_set_state); /* the parsers' runs are the tap's */
 
 /* Steps for one segment: a message takes one or two, a chunk less. What is left behind them is not read. */
-#define STEPS_PER_SEGMENT 2048
+#define STEPS_PER_SEGMENT 1024
 
-/* The slot's last connection was displaced, or it would have been told of its end: requests in flight are lost. */
-static __always_inline void count_eviction(const struct http_half *half, const struct http_half *other)
+/* The direction in which the requests of the slot's queue travel. */
+static __always_inline __u32 request_direction(const struct http_slot *slot)
 {
-    if (half->flags & HALF_CARRIES_REQUESTS ? unanswered(half, other)
-                                            : other->flags & HALF_CARRIES_REQUESTS && unanswered(other, half))
-        limpet_count(LIMPET_STAT_EVICTED);
+    return carries_requests(&slot->halves[INGRESS], slot->queue.generation) ? INGRESS : EGRESS;
+}
+
+static __always_inline __u32 unanswered(const struct http_slot *slot)
+{
+    return slot->queue.count - answered(&slot->halves[!request_direction(slot)], slot->queue.generation);
 }
 
 /* The first segment of a direction. */
@@ -51,8 +52,9 @@ static __always_inline void meet_half(struct __sk_buff *skb, struct http_slot *s
     struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
     struct bpf_tcp_sock *tcp = sk ? bpf_tcp_sock(sk) : NULL;
 
-    if (other->generation != segment->generation)
-        count_eviction(half, other);
+    /* the slot's last connection was displaced, or it would have been told of its end */
+    if (other->generation != segment->generation && unanswered(slot))
+        limpet_count(LIMPET_STAT_EVICTED);
     begin_half(half, segment->generation, segment->workload);
     half->next_sequence = segment->sequence;
     if (!tcp)
@@ -67,15 +69,14 @@ static __always_inline void meet_half(struct __sk_buff *skb, struct http_slot *s
 static __always_inline void end_direction(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
 {
     struct http_half *half = &slot->halves[run->direction & 1];
-    struct http_half *other = &slot->halves[!(run->direction & 1)];
     struct peer peer;
 
     half->flags &= ~HALF_HAS_FIN;
-    if (!carries_requests(other, half->generation))
+    if (half->flags & HALF_CARRIES_REQUESTS)
         return; /* a client may close its end and still wait for the answer */
     if (half->state == STATE_UNTIL_CLOSE)
         end_response(skb, slot, run);
-    if (half->count == other->count)
+    if (half->count == queued(&slot->queue, half->generation))
         return;
     peer_of_packet(skb, run->direction, &peer);
     abandon(slot, !(run->direction & 1), ERROR_TRUNCATED, &peer);
@@ -86,18 +87,18 @@ static __always_inline void reset_connection(struct __sk_buff *skb, struct http_
 {
     struct peer peer;
 
+    if (slot->queue.generation != generation || !unanswered(slot))
+        return;
     peer_of_packet(skb, direction, &peer);
-    if (carries_requests(&slot->halves[INGRESS], generation))
-        abandon(slot, INGRESS, ERROR_RESET, &peer);
-    else if (carries_requests(&slot->halves[EGRESS], generation))
-        abandon(slot, EGRESS, ERROR_RESET, &peer);
+    abandon(slot, request_direction(slot), ERROR_RESET, &peer);
 }
 
 static __always_inline void decline(struct __sk_buff *skb, struct http_slot *slot, __u16 generation, void *parsers)
 {
-    slot->halves[INGRESS].generation = generation - 1;
-    slot->halves[EGRESS].generation = generation - 1;
+    slot->halves[INGRESS].generation = slot->halves[EGRESS].generation = generation - 1;
     slot->halves[INGRESS].flags = slot->halves[EGRESS].flags = 0;
+    slot->queue.generation = generation - 1;
+    slot->queue.count = 0;
     limpet_decline(skb, parsers);
 }
 
@@ -106,15 +107,13 @@ static __always_inline int on_segment(struct __sk_buff *skb, void *parsers, __u3
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_slot *slot = bpf_map_lookup_elem(&http_slots, &segment.slot);
     struct run run = {.direction = direction};
-    struct http_half *half, *other;
+    struct http_half *half;
     __u32 passed_over = 0;
     int result = ADVANCE_OK;
 
-    limpet_count(LIMPET_STAT_RUNS_0 + direction);
     if (!slot)
         return LIMPET_PASS;
     half = &slot->halves[direction];
-    other = &slot->halves[!direction];
     if (half->generation != segment.generation)
         meet_half(skb, slot, half, &segment, direction);
     if (half->workload != segment.workload) {
@@ -125,16 +124,25 @@ static __always_inline int on_segment(struct __sk_buff *skb, void *parsers, __u3
         if (!segment.length)
             return LIMPET_PASS;
         /* whoever sends a request line first is the client */
-        if (!carries_requests(other, segment.generation))
+        if (!carries_requests(&slot->halves[!direction], segment.generation))
             half->flags |= HALF_CARRIES_REQUESTS;
     }
     if (segment.sequence != half->next_sequence && segment.length)
-        passed_over = place_segment(skb, half, &segment, direction);
+        passed_over = place_segment(skb, slot, &segment, direction);
     if (passed_over < segment.length) {
         run.position = segment.offset + passed_over;
         run.end = segment.offset + segment.length;
-        for (__u32 step = 0; step < STEPS_PER_SEGMENT && run.position < run.end && !result; step++)
+        if (may_repeat(half, &run))
+            result = repeat_head(skb, slot, &run);
+        if (result >= ADVANCE_ANSWERED)
+            end_response(skb, slot, &run);
+        for (__u32 step = 0; step < STEPS_PER_SEGMENT && run.position < run.end; step++) {
+            if (result == ADVANCE_NOT_HTTP || result == ADVANCE_TUNNEL)
+                break;
             result = advance(skb, slot, &run);
+            if (result >= ADVANCE_ANSWERED)
+                end_response(skb, slot, &run);
+        }
         if (result == ADVANCE_NOT_HTTP) {
             decline(skb, slot, segment.generation, parsers);
             return LIMPET_PASS;
@@ -156,9 +164,9 @@ static __always_inline int on_segment(struct __sk_buff *skb, void *parsers, __u3
     }
     if (segment.flags & LIMPET_SEGMENT_FIN) {
         half->flags |= HALF_HAS_FIN;
-        half->fin_sequence = segment.sequence + segment.length;
+        slot->queue.order[direction].fin_sequence = segment.sequence + segment.length;
     }
-    if (half->flags & HALF_HAS_FIN && half->next_sequence == half->fin_sequence)
+    if (half->flags & HALF_HAS_FIN && half->next_sequence == slot->queue.order[direction].fin_sequence)
         end_direction(skb, slot, &run);
     if (segment.flags & LIMPET_SEGMENT_RST)
         reset_connection(skb, slot, direction, segment.generation);
@@ -195,13 +203,12 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 {
     struct limpet_socket *owner;
     struct http_slot *slot;
-    struct http_half *requests, *responses;
     struct peer peer;
-    __u32 number, direction;
+    __u32 number;
 
     if (new_state != TCP_CLOSE)
         return 0;
-    limpet_count(LIMPET_STAT_RUNS_0 + 2);
+    limpet_count(LIMPET_STAT_RUNS_0);
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
     if (!owner || !owner->slot_plus_one)
         return 0;
@@ -209,12 +216,9 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
     slot = bpf_map_lookup_elem(&http_slots, &number);
     if (!slot)
         return 0;
-    direction = !carries_requests(&slot->halves[INGRESS], (__u16)owner->generation);
-    requests = &slot->halves[direction];
-    responses = &slot->halves[!direction];
-    if (!carries_requests(requests, (__u16)owner->generation) || !unanswered(requests, responses))
+    if (slot->queue.generation != (__u16)owner->generation || !unanswered(slot))
         return 0;
     peer_of_socket(sk, &peer);
-    abandon(slot, direction, BPF_CORE_READ(sk, sk_err) == ETIMEDOUT ? ERROR_TIMEOUT : ERROR_RESET, &peer);
+    abandon(slot, request_direction(slot), BPF_CORE_READ(sk, sk_err) == ETIMEDOUT ? ERROR_TIMEOUT : ERROR_RESET, &peer);
     return 0;
 }

@@ -28,8 +28,8 @@ public:
         for (auto& [workload, requests] : at_client_)
             requests = 0;
         for (const http_slot& slot : host_.map_view<http_slot>("http_slots")) {
-            add(at_server_, slot.halves[INGRESS], slot.halves[EGRESS]);
-            add(at_client_, slot.halves[EGRESS], slot.halves[INGRESS]);
+            add(at_server_, slot.queue, slot.halves[INGRESS], slot.halves[EGRESS]);
+            add(at_client_, slot.queue, slot.halves[EGRESS], slot.halves[INGRESS]);
         }
         report("http_server_active_requests", at_server_);
         report("http_client_active_requests", at_client_);
@@ -39,16 +39,16 @@ private:
     // Workloads stay listed once seen, so that their gauge returns to 0 instead of vanishing.
     using InFlight = std::map<uint32_t, uint32_t>;
 
-    static void add(InFlight& in_flight, const http_half& requests, const http_half& responses)
+    static void add(InFlight& in_flight, const http_queue& queue, const http_half& requests, const http_half& responses)
     {
-        if (!(requests.flags & HALF_CARRIES_REQUESTS))
+        if (queue.generation != requests.generation || !(requests.flags & HALF_CARRIES_REQUESTS))
             return;
-        const uint32_t answered = responses.generation == requests.generation ? responses.count : 0;
-        const auto entry = in_flight.find(requests.workload);
+        const uint32_t answered = responses.generation == queue.generation ? responses.count : 0;
+        const auto entry = in_flight.find(queue.workload);
         if (entry != in_flight.end())
-            entry->second += requests.count - answered;
+            entry->second += queue.count - answered;
         else if (in_flight.size() < kMaxWorkloads)
-            in_flight.emplace(requests.workload, requests.count - answered);
+            in_flight.emplace(queue.workload, queue.count - answered);
     }
 
     void report(const char* metric, const InFlight& in_flight) const

@@ -2,9 +2,10 @@
  *
  * The line reader: first lines, header fields, chunk sizes and trailers of HTTP/1 (RFC 9112), resumable at any byte.
  *
- * One state machine defines the meaning, byte by byte; whatever else stands here are shortcuts that come to the same: lines
- * that do not matter are skipped by words of eight bytes, and common methods and names are compared as words. It reads a
- * window that has been copied from the segment; the bytes behind its end are 0. No maps, no helpers: plain C.
+ * One state machine defines the meaning, byte by byte (read_lines); whatever else stands here are shortcuts that come to the
+ * same: lines that do not matter are skipped by words of eight bytes, and common methods and names are compared as words.
+ * http_scan.bpf.h has the shortcut for whole heads. It reads a window that has been copied from the segment; the bytes
+ * behind its end are 0. No maps, no helpers: plain C.
  */
 #pragma once
 
@@ -16,7 +17,7 @@
 #include "http_shared.h"
 
 #define WINDOW_BYTES 256
-#define WINDOW_SLACK 24 /* words are read behind the end */
+#define WINDOW_SLACK 40 /* words and numbers are read behind the end */
 
 enum reading {
     READING_GOES_ON = 0, /* the window is used up */
@@ -47,12 +48,11 @@ static __always_inline const __u8 *next_bytes(const struct reader *reader)
 
 #define BYTES_OF(byte) ((byte) * 0x0101010101010101ULL)
 
+/* Eight bytes at any place in one load. A memcpy would become eight: the compiler takes the target to be strict about
+ * alignment, which no 64-bit kernel with BPF is. */
 static __always_inline __u64 word_at(const __u8 *bytes)
 {
-    __u64 word;
-
-    __builtin_memcpy(&word, bytes, sizeof(word));
-    return word;
+    return *(const __u64 *)(const void *)bytes;
 }
 
 /* High bit set in the bytes of `word` that equal `byte`; exact up to and including the lowest one, which is all we use. */
@@ -119,6 +119,14 @@ static __always_inline __u32 common_method(__u64 word, __u8 *method)
         *method = METHOD_POST;
         return 5;
     }
+    if (BEGINS_WITH(word, 0x20545550ULL, 32)) {
+        *method = METHOD_PUT;
+        return 4;
+    }
+    if (BEGINS_WITH(word, 0x204554454c4544ULL, 56)) {
+        *method = METHOD_DELETE;
+        return 7;
+    }
     return 0;
 }
 
@@ -152,7 +160,7 @@ static __always_inline void read_request_line(struct reader *reader, struct http
             reader->at++;
             return;
         }
-        half->scratch = 0;
+        half->body_left = 0;
         half->line = METHOD_NAME;
         length = common_method(word_at(next_bytes(reader)), &half->method);
     }
@@ -160,12 +168,12 @@ static __always_inline void read_request_line(struct reader *reader, struct http
         reader->at += length;
         half->line = LINE_REST;
     } else if (byte == ' ' && half->line > METHOD_NAME) {
-        half->method = method_of_name(half->scratch, half->line & LINE_CHARACTERS);
-        half->scratch = 0;
+        half->method = method_of_name(half->body_left, half->line & LINE_CHARACTERS);
+        half->body_left = 0;
         reader->at++;
         half->line = LINE_REST;
     } else if (is_method_character(byte) && (half->line & LINE_CHARACTERS) < LINE_CHARACTERS) {
-        half->scratch = half->scratch << 8 | byte;
+        half->body_left = half->body_left << 8 | byte;
         reader->at++;
         half->line++;
     } else {
@@ -351,7 +359,7 @@ static __always_inline void read_chunk_size(struct reader *reader, struct http_h
     if (half->line == CHUNK_BREAK) {
         if (byte == '\n') {
             half->line = LINE_START;
-            half->scratch = 0;
+            half->body_left = 0;
         } else if (byte != '\r') {
             reader->reading = READING_FAILED;
         }
@@ -364,8 +372,8 @@ static __always_inline void read_chunk_size(struct reader *reader, struct http_h
         half->line = LINE_REST; /* an extension, or the line's end */
         return;
     }
-    if (half->scratch < 1ULL << 56)
-        half->scratch = half->scratch << 4 | (digit > 9 ? letter + 10 : digit);
+    if (half->body_left < 1ULL << 56)
+        half->body_left = half->body_left << 4 | (digit > 9 ? letter + 10 : digit);
     half->line = CHUNK_DIGITS;
     reader->at++;
 }
@@ -375,13 +383,13 @@ static __always_inline void begin_chunk(struct reader *reader, struct http_half 
 {
     __u32 left = reader->size > reader->at ? reader->size - reader->at : 0;
 
-    if (!half->scratch) {
+    if (!half->body_left) {
         half->state = STATE_TRAILERS;
-    } else if (half->scratch <= left) {
-        reader->at += (__u32)half->scratch;
+    } else if (half->body_left <= left) {
+        reader->at += (__u32)half->body_left;
         half->line = CHUNK_BREAK;
     } else {
-        half->body_left = half->scratch - left;
+        half->body_left -= left;
         reader->at = reader->size;
         half->state = STATE_CHUNK_DATA;
     }
@@ -411,13 +419,13 @@ static __always_inline void skip_line(struct reader *reader, struct http_half *h
     }
     at = breaks ? at + first_marked(breaks) : size;
     if (half->state == STATE_REQUEST_LINE)
-        half->scratch = last_bytes(half->scratch, reader->window, at);
+        half->body_left = last_bytes(half->body_left, reader->window, at);
     reader->at = at;
     if (!breaks)
         return;
     reader->at++;
     if (half->state == STATE_REQUEST_LINE) {
-        if (!ends_request_line(half->scratch)) {
+        if (!ends_request_line(half->body_left)) {
             reader->reading = READING_FAILED;
             return;
         }

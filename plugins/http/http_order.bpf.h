@@ -28,25 +28,26 @@ static __always_inline int gap_is_ours(struct __sk_buff *skb, const struct http_
     return sequence_distance(direction == INGRESS ? tcp->rcv_nxt : tcp->snd_una, half->next_sequence) > 0;
 }
 
-static __always_inline void note_ahead(struct http_half *half, __u32 from, __u32 to)
+static __always_inline void note_ahead(struct http_half *half, struct http_order *order, __u32 from, __u32 to)
 {
     if (!(half->flags & HALF_HAS_AHEAD)) {
         half->flags |= HALF_HAS_AHEAD;
-        half->ahead_from = from;
-        half->ahead_to = to;
+        order->ahead_from = from;
+        order->ahead_to = to;
         return;
     }
-    if (sequence_distance(from, half->ahead_from) < 0)
-        half->ahead_from = from;
-    if (sequence_distance(to, half->ahead_to) > 0)
-        half->ahead_to = to;
+    if (sequence_distance(from, order->ahead_from) < 0)
+        order->ahead_from = from;
+    if (sequence_distance(to, order->ahead_to) > 0)
+        order->ahead_to = to;
 }
 
 /* Places a segment that does not begin at next_sequence. Returns how many of its bytes not to parse; all of them when it
  * brings nothing that can be parsed now. */
-static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_half *half,
+static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_slot *slot,
                                            const struct limpet_segment *segment, __u32 direction)
 {
+    struct http_half *half = &slot->halves[direction & 1];
     __s32 distance = sequence_distance(segment->sequence, half->next_sequence);
 
     if (distance < 0) {
@@ -55,7 +56,7 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_ha
         return repeated < segment->length ? repeated : segment->length;
     }
     if (!gap_is_ours(skb, half, direction)) {
-        note_ahead(half, segment->sequence, segment->sequence + segment->length);
+        note_ahead(half, &slot->queue.order[direction & 1], segment->sequence, segment->sequence + segment->length);
         return segment->length;
     }
     if (half->state == STATE_BODY && half->body_left >= (__u32)distance) {
@@ -73,19 +74,21 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_ha
 static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
 {
     struct http_half *half = &slot->halves[run->direction & 1];
+    const struct http_order *order = &slot->queue.order[run->direction & 1];
     __s32 passed;
 
-    if (sequence_distance(half->next_sequence, half->ahead_from) < 0)
+    if (sequence_distance(half->next_sequence, order->ahead_from) < 0)
         return;
     half->flags &= ~HALF_HAS_AHEAD;
-    passed = sequence_distance(half->ahead_to, half->next_sequence);
+    passed = sequence_distance(order->ahead_to, half->next_sequence);
     if (passed <= 0)
         return;
-    half->next_sequence = half->ahead_to;
+    half->next_sequence = order->ahead_to;
     if ((half->state == STATE_BODY || half->state == STATE_CHUNK_DATA) && half->body_left >= (__u32)passed) {
         run->position = 0;
         run->end = (__u32)passed;
-        skip_body(skb, slot, run);
+        if (skip_body(half, run) == ADVANCE_ANSWERED)
+            end_response(skb, slot, run);
     } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;

@@ -2,9 +2,9 @@
  *
  * What is remembered of an HTTP/1 connection, and the names of states and methods: shared by both sides of the probe.
  *
- * A slot has a half per direction, each one cache line and written only by the program of its direction, and the queue of
- * requests that wait for their answer, written only by the direction that requests travel in. Both directions of a
- * connection may run at the same time on two CPUs: a half is read by the other direction, never written.
+ * Both directions of a connection may run at the same time on two CPUs, and nearly always alternate between two. So a slot
+ * has a line of state for each direction, touched by its program alone, and one line through which requests are handed
+ * over: the requests' direction only stores to it, the responses' only loads. One line changes CPUs per request.
  */
 #ifndef LIMPET_HTTP_SHARED_H
 #define LIMPET_HTTP_SHARED_H
@@ -74,41 +74,61 @@ enum http_error {
 
 enum half_flags {
     HALF_CARRIES_REQUESTS = 1 << 0,
-    HALF_HAS_LENGTH = 1 << 1,     /* the head being read has a Content-Length */
-    HALF_IS_CHUNKED = 1 << 2,     /* … a Transfer-Encoding */
-    HALF_HAS_FIN = 1 << 3,        /* fin_sequence is valid */
-    HALF_HAS_AHEAD = 1 << 4,      /* ahead_from, ahead_to are valid */
-    HALF_IS_CONFIRMED = 1 << 5,   /* a first line of this direction was HTTP/1 */
-    HALF_IS_FRESH = 1 << 6,       /* the direction's first byte was the first that its connection ever sent */
+    HALF_HAS_LENGTH = 1 << 1,   /* the head read last has a Content-Length */
+    HALF_IS_CHUNKED = 1 << 2,   /* … a Transfer-Encoding */
+    HALF_HAS_FIN = 1 << 3,      /* fin_sequence is valid */
+    HALF_HAS_AHEAD = 1 << 4,    /* ahead_from, ahead_to are valid */
+    HALF_IS_CONFIRMED = 1 << 5, /* a first line of this direction was HTTP/1 */
+    HALF_IS_FRESH = 1 << 6,     /* the direction's first byte was the first that its connection ever sent */
 };
 
+/* One direction. */
 struct http_half {
-    __u64 body_left;      /* bytes of the body or chunk still to come */
-    __u64 scratch;        /* of the line being read: its last eight bytes, or the number so far */
-    __u64 first_ns;       /* when the message being read began */
-    __u32 next_sequence;  /* of the first byte not parsed yet */
-    __u32 ahead_from;     /* bytes [ahead_from, ahead_to) have passed before those in front of them */
-    __u32 ahead_to;
-    __u32 fin_sequence;
-    __u32 count;          /* requests: queued so far; responses: answered so far */
-    __u32 row;            /* responses: row of the last counted one */
-    __u32 row_key;        /* … and what it was found by; 0: none */
-    __u16 generation;     /* of the connection that the half belongs to */
+    __u32 next_sequence; /* of the first byte not parsed yet */
+    __u32 count;         /* requests: queued so far; responses: answered so far */
+    __u32 row;           /* responses: row of the last counted one */
+    __u32 row_key;       /* … and what it was found by; 0: none */
+    __u16 generation;    /* of the connection that the half belongs to */
     __u16 workload;
     __u16 status;
-    __u8 state;           /* enum http_state */
-    __u8 line;            /* enum line_state */
-    __u8 method;          /* of the message being read */
-    __u8 flags;           /* enum half_flags */
-    __u16 padding;
+    __u16 head_bytes;    /* of the head read last, for repeat_head; 0: none */
+    __u8 state;          /* enum http_state */
+    __u8 line;           /* enum line_state */
+    __u8 method;         /* of the message being read */
+    __u8 flags;          /* enum half_flags */
+    __u8 misses;         /* heads in a row that were not the one before */
+    __u8 padding[3];
+    __u64 body_left;     /* bytes of the body or chunk still to come; in a first line its last eight bytes */
+    __u64 first_ns;      /* when the message being read began */
+    __u64 head_hash;     /* of the head read last */
+    __u64 head_length;   /* … and its Content-Length */
 };
-SHARED_SIZE(struct http_half, 64); /* one cache line */
+SHARED_SIZE(struct http_half, 64);
+
+/* What a direction needs when segments are lost, reordered or the last. */
+struct http_order {
+    __u32 ahead_from; /* bytes [ahead_from, ahead_to) have passed before those in front of them */
+    __u32 ahead_to;
+    __u32 fin_sequence;
+};
+
+/* Requests that wait for their answers; an entry is start_ns << 4 | method. */
+struct http_queue {
+    __u32 count;      /* requests queued so far: the half's own count, for the other direction */
+    __u16 generation; /* of the connection that the queue belongs to */
+    __u16 workload;
+    __u64 newest;
+    struct http_order order[2]; /* by enum http_direction */
+    __u8 padding[24];
+    __u64 older[QUEUE_LENGTH]; /* those before the newest, by number modulo QUEUE_LENGTH */
+};
+SHARED_SIZE(struct http_queue, 128); /* two lines; the second is only read when requests are pipelined */
 
 struct http_slot {
-    struct http_half halves[2];       /* enum http_direction */
-    __u64 queue[QUEUE_LENGTH];        /* start_ns << 4 | method, by count modulo QUEUE_LENGTH */
+    struct http_half halves[2]; /* by enum http_direction */
+    struct http_queue queue;
 };
-SHARED_SIZE(struct http_slot, 192);
+SHARED_SIZE(struct http_slot, 256);
 
 enum http_direction { INGRESS = 0, EGRESS = 1 };
 
