@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 constexpr auto kAdoptAgainAfter = 1s;   // sockets accepted while the hooks were being attached
 constexpr auto kFirstCostWindow = 1s;
 constexpr auto kCostWindowLength = 25ms; // run-time statistics slow every BPF program of the host: keep it short
+constexpr auto kLongestCostWindow = 250ms; // on a quiet host, until anything has run
 constexpr auto kCostWindowEvery = 30s;
 constexpr auto kCostWindowRetry = 3s; // while a program has run that no window has seen
 
@@ -50,24 +51,33 @@ private:
     void measure_cost(steady_clock::time_point now)
     {
         const std::vector<MeteredProgram> programs = state_.metered_programs();
-        if (std::exchange(is_window_open_, false)) {
-            state_.cost.end_window(programs);
-            cost_at_ = now + pause_after_window(programs);
-            return;
-        }
-        if (!state_.cost.has_news(programs)) {
+        if (is_window_open_)
+            cost_at_ = now + close_window(programs, now);
+        else if (state_.cost.has_news(programs))
+            cost_at_ = now + open_window(programs, now);
+        else
             cost_at_ = now + kCostWindowRetry;
-            return;
-        }
-        const Done begun = state_.cost.begin_window(programs);
-        is_window_open_ = begun.has_value();
-        cost_at_ = now + (begun ? steady_clock::duration(kCostWindowLength) : kCostWindowEvery);
-        if (!begun && !std::exchange(has_complained_, true))
-            log(LogLevel::kWarn, "agent", begun.error().text + "; limpet_kernel_seconds_total is missing");
     }
 
-    [[nodiscard]] steady_clock::duration pause_after_window(const std::vector<MeteredProgram>& programs) const
+    // Both return how long to wait before the next look.
+    steady_clock::duration open_window(const std::vector<MeteredProgram>& programs, steady_clock::time_point now)
     {
+        const Done begun = state_.cost.begin_window(programs);
+        is_window_open_ = begun.has_value();
+        window_since_ = now;
+        if (begun)
+            return kCostWindowLength;
+        if (!std::exchange(has_complained_, true))
+            log(LogLevel::kWarn, "agent", begun.error().text + "; limpet_kernel_seconds_total is missing");
+        return kCostWindowEvery;
+    }
+
+    steady_clock::duration close_window(const std::vector<MeteredProgram>& programs, steady_clock::time_point now)
+    {
+        if (!state_.cost.has_news(programs) && now - window_since_ < kLongestCostWindow)
+            return kCostWindowLength;
+        state_.cost.end_window(programs);
+        is_window_open_ = false;
         return state_.cost.lacks_price(programs) ? kCostWindowRetry : kCostWindowEvery;
     }
 
@@ -76,6 +86,7 @@ private:
     steady_clock::time_point drain_at_;
     steady_clock::time_point adopt_at_;
     steady_clock::time_point cost_at_;
+    steady_clock::time_point window_since_;
     bool is_window_open_ = false;
     bool has_complained_ = false;
 };

@@ -59,6 +59,7 @@ CostMeter::KernelCount CostMeter::count_of(int program_fd)
 Done CostMeter::begin_window(const std::vector<MeteredProgram>& programs)
 {
     at_begin_.clear();
+    runs_at_last_look_ = all_runs(programs);
     for (const MeteredProgram& program : programs)
         at_begin_[{program.plugin, program.program}] = count_of(program.fd);
     statistics_ = OwnedFd(bpf_enable_stats(BPF_STATS_RUN_TIME));
@@ -70,7 +71,7 @@ void CostMeter::end_window(const std::vector<MeteredProgram>& programs)
     if (!statistics_.is_open())
         return;
     statistics_.reset();
-    runs_at_last_window_ = all_runs(programs);
+    runs_at_last_look_ = all_runs(programs);
     for (const MeteredProgram& program : programs) {
         const auto before = at_begin_.find({program.plugin, program.program});
         const KernelCount now = count_of(program.fd);
@@ -90,7 +91,7 @@ bool CostMeter::lacks_price(const std::vector<MeteredProgram>& programs) const
 
 bool CostMeter::has_news(const std::vector<MeteredProgram>& programs) const
 {
-    return all_runs(programs) != runs_at_last_window_;
+    return all_runs(programs) != runs_at_last_look_;
 }
 
 std::optional<double> CostMeter::seconds(const std::string& plugin, const std::string& program) const

@@ -53,13 +53,13 @@ public:
     // Brings every program's seconds up to date.
     void charge(const std::vector<MeteredProgram>& programs);
 
-    // A window: statistics on, and off again; the caller waits in between (25 ms will do).
+    // A window: statistics on, and off again; the caller waits in between.
     Done begin_window(const std::vector<MeteredProgram>& programs);
     void end_window(const std::vector<MeteredProgram>& programs);
 
     // A program has run and no window has seen it yet.
     [[nodiscard]] bool lacks_price(const std::vector<MeteredProgram>& programs) const;
-    // Anything has run since the last window.
+    // Anything has run since a window last began or ended.
     [[nodiscard]] bool has_news(const std::vector<MeteredProgram>& programs) const;
 
     [[nodiscard]] std::optional<double> seconds(const std::string& plugin, const std::string& program) const;
@@ -76,7 +76,7 @@ private:
 
     std::map<Key, RunPrice> prices_;
     std::map<Key, KernelCount> at_begin_;
-    uint64_t runs_at_last_window_ = 0; // of all programs together
+    uint64_t runs_at_last_look_ = 0; // of all programs together
     OwnedFd statistics_; // open: the kernel keeps run-time statistics
 };
 

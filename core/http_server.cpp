@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http_server.hpp"
 
+#include <chrono>
 #include <exception>
+#include <thread>
 
 #include <civetweb.h>
 
 #include "log.hpp"
+#include "owned_fd.hpp"
 
 namespace limpet {
 namespace {
@@ -38,6 +41,15 @@ void send(mg_connection* connection, const HttpPage& page, bool with_body)
     mg_write(connection, head.data(), head.size());
     if (with_body)
         mg_write(connection, page.body.data(), page.body.size());
+}
+
+// civetweb looks whether it is to stop every two seconds, or when somebody connects.
+void knock(const ListenAddress& listen)
+{
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const OwnedFd socket(::socket(listen.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (socket.is_open())
+        (void)::connect(socket.get(), reinterpret_cast<const sockaddr*>(&listen.address), listen.address_length);
 }
 
 } // namespace
@@ -85,7 +97,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const ListenAddress& liste
     if (const Done free = check_can_listen(listen); !free)
         return free.error();
     mg_init_library(0);
-    auto server = std::make_unique<HttpServer>(std::move(pages));
+    auto server = std::make_unique<HttpServer>(listen, std::move(pages));
     mg_callbacks callbacks{};
     callbacks.begin_request = on_request;
     callbacks.log_message = on_log;
@@ -101,8 +113,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const ListenAddress& liste
 
 HttpServer::~HttpServer()
 {
-    if (context_)
+    if (context_) {
+        const std::jthread knocking(knock, listen_);
         mg_stop(context_);
+    }
     mg_exit_library();
 }
 

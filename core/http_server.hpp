@@ -32,7 +32,7 @@ class HttpServer {
 public:
     // Serves GET and HEAD of `pages`; 404 names them, other methods get 405.
     static Result<std::unique_ptr<HttpServer>> start(const ListenAddress& listen, HttpPages pages);
-    explicit HttpServer(HttpPages pages) : pages_(std::move(pages)) {} // for start()
+    HttpServer(const ListenAddress& listen, HttpPages pages) : listen_(listen), pages_(std::move(pages)) {} // for start()
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
     ~HttpServer();
@@ -41,6 +41,7 @@ private:
     static int on_request(mg_connection* connection);
     static int on_log(const mg_connection* connection, const char* message);
 
+    ListenAddress listen_;
     HttpPages pages_;
     std::string last_log_; // written before start() returns only
     mg_context* context_ = nullptr;

@@ -34,7 +34,7 @@ Done check_sum(const OwnedFd& fd, const std::filesystem::path& path, const std::
     if (*sum == sha256)
         return done();
     return Error{0, path.string() + ": its SHA-256 sum is " + *sum + ", the configuration wants " + sha256 +
-                        "; put the right file there, or the new sum into `sha256` if you know why it changed"};
+                        "; put the right file there, or, if you know why it changed, the new sum (`sha256sum FILE`) into `sha256`"};
 }
 
 // What the dynamic linker said, without Boost's frame around it and with the file's real name.

@@ -114,8 +114,8 @@ void log_problems(const std::vector<ConfigProblem>& problems)
 {
     for (const ConfigProblem& problem : problems)
         log(LogLevel::kError, "agent", to_string(problem));
-    log(LogLevel::kError, "agent", "the configuration has " + std::to_string(problems.size()) +
-                                       " mistakes; the old one stays in force");
+    log(LogLevel::kError, "agent", "the old configuration stays in force; mistakes in the new one: " +
+                                       std::to_string(problems.size()));
 }
 
 } // namespace
@@ -161,8 +161,8 @@ std::vector<ConfigProblem> check_probe_configs(Config& config)
 void reload(AgentState& state, Config& config, const std::filesystem::path& file)
 {
     ParsedConfig parsed = parse_config(file);
-    if (parsed.problems.empty())
-        parsed.problems = check_probe_configs(parsed.config);
+    for (ConfigProblem& problem : check_probe_configs(parsed.config))
+        parsed.problems.push_back(std::move(problem));
     if (!parsed.problems.empty())
         return log_problems(parsed.problems);
     ReloadPlan plan = plan_reload(config, parsed.config);

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The command line: reads it, calls one command, returns its exit code. Everything else is behind the commands.
+#include <exception>
+#include <functional>
+#include <iostream>
+
+#include <CLI/CLI.hpp>
+
+#include "agent.hpp"
+#include "commands.hpp"
+#include "config.hpp"
+#include "limpet/abi.h"
+
+namespace {
+
+using namespace limpet;
+
+constexpr const char* kDefaultConfig = "/etc/limpet/limpet.toml";
+
+constexpr const char* kAbout =
+    "limpet watches what the programs of this host do, through eBPF and without changing any of them, and serves\n"
+    "Prometheus metrics. Probes are plugins, switched on in the configuration file.";
+
+constexpr const char* kMore = R"(
+Examples:
+  sudo limpet run                          watch this host; metrics at http://127.0.0.1:9465/metrics
+  sudo limpet run --config ./limpet.toml   the same with another configuration
+  limpet check                             find every mistake in the configuration; changes nothing
+  sudo limpet check --load                 also load and attach everything, say what came of it, and end
+  limpet plugin list                       the probes there are, and why one cannot be used
+  limpet plugin info FILE.so               a probe's keys with their defaults, its metrics and its needs
+
+Files:
+  /etc/limpet/limpet.toml     the configuration: every key is in it, with its default and meaning
+  /etc/limpet/conf.d/*.toml   fragments, laid over it in the order of their names
+  plugins/, else ../lib/limpet/plugins/ seen from the executable: the probes (agent.plugin_dir)
+
+Signals of `limpet run`:
+  SIGTERM, SIGINT   stop; nothing is left in the kernel
+  SIGHUP            read the configuration again; only what changed starts anew
+
+Exit codes:
+  0  fine
+  1  something failed while it ran: a port in use, a BPF program refused, an unhealthy probe in `check --load`
+  2  the command line cannot be understood
+  3  the configuration cannot be used
+  4  limpet cannot run on this host: not root, no BTF, no cgroup2, a private cgroup or pid namespace
+)";
+
+// Every problem on stderr, and what to do when there is no file at all.
+bool report_problems(const ParsedConfig& parsed, const std::filesystem::path& file)
+{
+    for (const ConfigProblem& problem : parsed.problems)
+        std::cerr << to_string(problem) << '\n';
+    std::error_code error;
+    if (!std::filesystem::exists(file, error))
+        std::cerr << "limpet: name a configuration with --config FILE; the source's config/limpet.toml has every key\n";
+    return !parsed.problems.empty();
+}
+
+int start_agent(const std::filesystem::path& file, RunMode mode)
+{
+    ParsedConfig parsed = parse_config(file);
+    if (report_problems(parsed, file))
+        return kExitBadConfig;
+    return run_agent(std::move(parsed.config), file, mode);
+}
+
+int check_and_load(const std::filesystem::path& file)
+{
+    const int checked = check_command(file, std::cout);
+    std::cout.flush();
+    return checked == kExitOk ? start_agent(file, RunMode::kLoadOnly) : checked;
+}
+
+int print_version()
+{
+    std::cout << "limpet " LIMPET_VERSION " (plugin ABI " << LIMPET_ABI_MAJOR << '.' << LIMPET_ABI_MINOR << ")\n";
+    return kExitOk;
+}
+
+// What the command line asks for.
+struct Request {
+    std::string config_file = kDefaultConfig;
+    std::string plugin_file;
+    bool load = false;
+    std::function<int()> command;
+};
+
+void add_config_option(CLI::App& command, Request& request)
+{
+    command.add_option("--config", request.config_file, "The configuration file")->type_name("FILE")->capture_default_str();
+}
+
+CLI::App* add_command(CLI::App& parent, const char* name, const char* about, Request& request, std::function<int()> command)
+{
+    CLI::App* const added = parent.add_subcommand(name, about);
+    added->callback([&request, command = std::move(command)] { request.command = command; });
+    return added;
+}
+
+void declare_commands(CLI::App& app, Request& request)
+{
+    app.require_subcommand(1);
+    app.footer(kMore);
+    add_config_option(*add_command(app, "run", "Watch this host and serve metrics until SIGTERM or SIGINT", request,
+                                   [&] { return start_agent(request.config_file, RunMode::kServe); }),
+                      request);
+
+    CLI::App* const check = add_command(app, "check", "Find every mistake in the configuration and the probes it names", request,
+                                        [&] {
+                                            return request.load ? check_and_load(request.config_file)
+                                                                : check_command(request.config_file, std::cout);
+                                        });
+    add_config_option(*check, request);
+    check->add_flag("--load", request.load, "Also load and attach everything once, then end (needs root)");
+
+    CLI::App* const plugin = app.add_subcommand("plugin", "Look at probes; runs no code of theirs");
+    plugin->require_subcommand(1);
+    add_config_option(*add_command(*plugin, "list", "The probes that are configured or found, and whether they can be used",
+                                   request, [&] { return list_command(request.config_file, std::cout, std::cerr); }),
+                      request);
+    add_command(*plugin, "info", "What a probe says about itself: keys, metrics, programs, needs", request,
+                [&] { return info_command(request.plugin_file, std::cout, std::cerr); })
+        ->add_option("FILE", request.plugin_file, "The probe's shared object")
+        ->required()
+        ->type_name("");
+
+    add_command(app, "version", "The agent's version and the plugin ABI it offers", request, print_version);
+}
+
+int run_command_line(int count, char** arguments)
+{
+    Request request;
+    CLI::App app(kAbout, "limpet");
+    declare_commands(app, request);
+    try {
+        app.parse(count, arguments);
+    } catch (const CLI::Success& wanted) { // --help
+        return app.exit(wanted);
+    } catch (const CLI::ParseError& mistake) {
+        if (count < 2)
+            std::cerr << app.help();
+        else
+            app.exit(mistake);
+        return kExitUsage;
+    }
+    return request.command();
+}
+
+} // namespace
+
+int main(int count, char** arguments)
+{
+    try {
+        return run_command_line(count, arguments);
+    } catch (const std::exception& failure) { // out of memory, or a mistake of ours
+        std::cerr << "limpet: " << failure.what() << '\n';
+        return kExitFailure;
+    }
+}
