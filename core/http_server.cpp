@@ -92,29 +92,50 @@ int HttpServer::on_log(const mg_connection* connection, const char* message)
     return 1; // written
 }
 
+Done HttpServer::listen_on(const std::string& ports)
+{
+    mg_callbacks callbacks{};
+    callbacks.begin_request = on_request;
+    callbacks.log_message = on_log;
+    const char* options[] = {"listening_ports",    ports.c_str(), "num_threads",              "2",
+                             "request_timeout_ms", "5000",        "enable_directory_listing", "no",
+                             "tcp_nodelay",        "1",           nullptr};
+    context_ = mg_start(&callbacks, this, options);
+    if (context_)
+        return done();
+    return Error{0, "cannot start the HTTP server on " + listen_.text + ": " +
+                        (last_log_.empty() ? "no details" : last_log_)};
+}
+
 Result<std::unique_ptr<HttpServer>> HttpServer::start(const ListenAddress& listen, HttpPages pages)
 {
     if (const Done free = check_can_listen(listen); !free)
         return free.error();
     mg_init_library(0);
     auto server = std::make_unique<HttpServer>(listen, std::move(pages));
-    mg_callbacks callbacks{};
-    callbacks.begin_request = on_request;
-    callbacks.log_message = on_log;
-    const char* options[] = {"listening_ports",    listen.text.c_str(), "num_threads",          "2",
-                             "request_timeout_ms", "5000",              "enable_directory_listing", "no",
-                             "tcp_nodelay",        "1",                 nullptr};
-    server->context_ = mg_start(&callbacks, server.get(), options);
-    if (!server->context_)
-        return Error{0, "cannot start the HTTP server on " + listen.text + ": " +
-                            (server->last_log_.empty() ? "no details" : server->last_log_)};
+    const bool needs_door = listen.address.ss_family == AF_INET6 && !mg_check_feature(MG_FEATURES_IPV6);
+    if (const Done listening = server->listen_on(needs_door ? "127.0.0.1:0" : listen.text); !listening)
+        return listening.error();
+    if (!needs_door)
+        return server;
+    mg_server_port inside{};
+    if (mg_get_server_ports(server->context_, 1, &inside) != 1)
+        return Error{0, "cannot start the HTTP server on " + listen.text + ": it does not tell its port"};
+    const Result<ListenAddress> inner = parse_listen_address("127.0.0.1:" + std::to_string(inside.port));
+    if (inner)
+        server->inner_ = *inner;
+    Result<std::unique_ptr<Ipv6Door>> door = Ipv6Door::open(listen, static_cast<uint16_t>(inside.port));
+    if (!door)
+        return door.error();
+    server->door_ = std::move(*door);
     return server;
 }
 
 HttpServer::~HttpServer()
 {
+    door_.reset();
     if (context_) {
-        const std::jthread knocking(knock, listen_);
+        const std::jthread knocking(knock, inner_);
         mg_stop(context_);
     }
     mg_exit_library();

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 
+#include "ipv6_door.hpp"
 #include "listen_address.hpp"
 #include "result.hpp"
 
@@ -32,19 +33,24 @@ class HttpServer {
 public:
     // Serves GET and HEAD of `pages`; 404 names them, other methods get 405.
     static Result<std::unique_ptr<HttpServer>> start(const ListenAddress& listen, HttpPages pages);
-    HttpServer(const ListenAddress& listen, HttpPages pages) : listen_(listen), pages_(std::move(pages)) {} // for start()
+    HttpServer(const ListenAddress& listen, HttpPages pages) : listen_(listen), inner_(listen), pages_(std::move(pages))
+    {
+    } // for start()
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
     ~HttpServer();
 
 private:
+    Done listen_on(const std::string& ports);
     static int on_request(mg_connection* connection);
     static int on_log(const mg_connection* connection, const char* message);
 
     ListenAddress listen_;
+    ListenAddress inner_; // civetweb's own; another one behind a door
     HttpPages pages_;
     std::string last_log_; // written before start() returns only
     mg_context* context_ = nullptr;
+    std::unique_ptr<Ipv6Door> door_; // in front of context_ where civetweb has no IPv6
 };
 
 // The answer to one request: the page, or 404 or 405. Pages that throw become 500.
