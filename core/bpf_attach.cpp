@@ -2,7 +2,9 @@
 #include "bpf_attach.hpp"
 
 #include <array>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 #include "libbpf_log.hpp"
 #include "owned_fd.hpp"
@@ -43,6 +45,13 @@ std::string name_of_program(uint32_t id)
            std::to_string(info.created_by_uid) + ")";
 }
 
+std::string path_of(int directory_fd)
+{
+    std::error_code error;
+    const auto path = std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(directory_fd), error);
+    return error ? "<cgroup2 mount>" : path.string();
+}
+
 // A program attached without BPF_F_ALLOW_MULTI keeps everybody else away from its cgroup and its children.
 std::string exclusive_program_text(const bpf_program* program, int cgroup_fd)
 {
@@ -52,11 +61,11 @@ std::string exclusive_program_text(const bpf_program* program, int cgroup_fd)
     if (bpf_prog_query(cgroup_fd, bpf_program__expected_attach_type(program), 0, &flags, ids.data(), &count) ||
         count == 0 || (flags & BPF_F_ALLOW_MULTI))
         return "";
-    const char* hook = libbpf_bpf_attach_type_str(bpf_program__expected_attach_type(program));
-    return "another program holds the root cgroup's hook " + std::string(hook ? hook : "?") + " for itself: " +
-           name_of_program(ids[0]) + ", attached without BPF_F_ALLOW_MULTI. Let its owner attach it with that flag or " +
-           "by bpf_link, or remove it: bpftool cgroup detach <cgroup2 mount> " + (hook ? hook : "<hook>") + " id " +
-           std::to_string(ids[0]);
+    const char* known_hook = libbpf_bpf_attach_type_str(bpf_program__expected_attach_type(program));
+    const std::string hook = known_hook ? known_hook : "<hook>";
+    return "another program holds the root cgroup's hook " + hook + " for itself: " + name_of_program(ids[0]) +
+           ", attached without BPF_F_ALLOW_MULTI. Let its owner attach it with that flag or by bpf_link, or remove it: " +
+           "bpftool cgroup detach " + path_of(cgroup_fd) + " " + hook + " id " + std::to_string(ids[0]);
 }
 
 Result<OwnedBpfLink> attach_to_cgroup(const bpf_program* program, int cgroup_fd)

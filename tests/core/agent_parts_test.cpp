@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdexcept>
-
 #include <catch2/catch.hpp>
 
 #include "cost_meter.hpp"
-#include "http_server.hpp"
 #include "listen_address.hpp"
 #include "owned_fd.hpp"
 #include "pinning.hpp"
@@ -120,18 +117,6 @@ TEST_CASE("a port in use is told with the fix, and so is an address of nobody")
     const Done nobody = check_can_listen(*parse_listen_address("192.0.2.1:9465"));
     REQUIRE_FALSE(nobody);
     CHECK_THAT(nobody.error().text, Catch::Contains("no network interface has this address"));
-}
-
-TEST_CASE("the server answers GET and HEAD of its pages and nothing else")
-{
-    const HttpPages pages = {{"/metrics", [] { return HttpPage{200, "text/plain", "up 1\n"}; }},
-                             {"/broken", []() -> HttpPage { throw std::runtime_error("no memory"); }}};
-    CHECK(answer(pages, "GET", "/metrics").body == "up 1\n");
-    CHECK(answer(pages, "HEAD", "/metrics").status == 200);
-    CHECK(answer(pages, "POST", "/metrics").status == 405);
-    CHECK(answer(pages, "GET", "/metrics/").status == 404);
-    CHECK_THAT(answer(pages, "GET", "/").body, Catch::Contains("/metrics"));
-    CHECK(answer(pages, "GET", "/broken").status == 500);
 }
 
 TEST_CASE("HTML is escaped")
