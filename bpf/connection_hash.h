@@ -27,15 +27,23 @@ static inline __attribute__((always_inline)) __u32 connection_set(__u64 cookie)
            ((__u32)cookie & ((1 << CONNECTION_RUN_BITS) - 1));
 }
 
-/* The way (0 or 1) that a new connection takes: a free one, else the one used longest ago. Ages wrap around. */
-static inline __attribute__((always_inline)) __u32 connection_victim(__u64 cookie_0, __u32 last_used_0, __u64 cookie_1,
-                                                                     __u32 last_used_1)
+/* What of a slot decides whether it is given away. */
+struct connection_claim {
+    __u64 cookie; /* 0: free */
+    __u16 last_used;
+    __u16 has_work; /* a request is under way */
+};
+
+/* The way (0 or 1) that a new connection takes: a free one, else one without work, else the one used longest ago. Ages wrap
+ * around. */
+static inline __attribute__((always_inline)) __u32 connection_victim(struct connection_claim first,
+                                                                     struct connection_claim second)
 {
-    if (!cookie_0)
-        return 0;
-    if (!cookie_1)
-        return 1;
-    return (__s32)(last_used_1 - last_used_0) < 0;
+    if (!first.cookie || !second.cookie)
+        return !!first.cookie;
+    if (first.has_work != second.has_work)
+        return first.has_work;
+    return (__s16)(second.last_used - first.last_used) < 0;
 }
 
 #endif

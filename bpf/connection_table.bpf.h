@@ -13,88 +13,75 @@
 
 #include <bpf/bpf_helpers.h>
 
-#define LIMPET_CONNECTION_TYPE struct connection
 #include "connection_hash.h"
+#include "limpet/stats.bpf.h"
 #include "limpet/stream.bpf.h"
 
 _Static_assert(CONNECTION_SETS * CONNECTION_WAYS == LIMPET_CONNECTIONS, "the table has LIMPET_CONNECTIONS slots");
+_Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES && sizeof(struct limpet_connection_head) == 24,
+               "two pairs of cache lines; the first holds the head and 104 bytes of state");
 
 #define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
 
-#define CONNECTION_IS_FRESH 1 /* its first bytes have been seen */
-
-struct connection {
-    __u64 cookie; /* 0: free */
-    __u8 verdict;
-    __u8 tries; /* segments that no parser wanted so far */
-    __u16 generation;
-    __u32 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
-    __u16 workload;
-    __u16 flags;
-    __u32 last_used; /* connection_age() */
-    __u64 padding;
-};
-_Static_assert(sizeof(struct connection) == 32, "never across two cache lines");
-_Static_assert(__builtin_offsetof(struct connection, verdict) ==
-                       __builtin_offsetof(struct limpet_connection_head, verdict) &&
-                   __builtin_offsetof(struct connection, generation) ==
-                       __builtin_offsetof(struct limpet_connection_head, generation),
-               "begins as the SDK says");
-
 /* Jiffies in units of about a second at 250 Hz: a busy slot's line is written that often, not per packet. */
-static __always_inline __u32 connection_age(void)
+static __always_inline __u16 connection_age(void)
 {
-    return (__u32)(bpf_jiffies64() >> 8);
-}
-
-static __always_inline struct connection *connection_at(__u32 slot)
-{
-    return bpf_map_lookup_elem(&limpet_connections, &slot);
+    return (__u16)(bpf_jiffies64() >> 8);
 }
 
 /* The connection that holds `cookie`, and its slot's number; NULL when none does. */
-static __always_inline struct connection *connection_find(__u64 cookie, __u32 *slot)
+static __always_inline struct limpet_connection *connection_find(__u64 cookie, __u32 *slot)
 {
-    struct connection *connection;
+    struct limpet_connection *connection;
 
     *slot = connection_set(cookie);
-    connection = connection_at(*slot);
-    if (connection && connection->cookie == cookie)
+    connection = limpet_connection_at(*slot);
+    if (connection && connection->head.cookie == cookie)
         return connection;
     *slot += CONNECTION_SETS;
-    connection = connection_at(*slot);
-    return connection && connection->cookie == cookie ? connection : NULL;
+    connection = limpet_connection_at(*slot);
+    return connection && connection->head.cookie == cookie ? connection : NULL;
 }
 
-/* Gives `cookie` a slot, undecided, of a new generation. Returns its number; LIMPET_CONNECTIONS when another CPU is
- * opening the same connection or took the same way at the same moment (the caller's segment is then lost to parsers).
- * Both directions of a connection may come here at once: the slot is reserved by an atomic exchange, filled, then shown. */
-static __always_inline __u32 connection_open(__u64 cookie, __u32 workload, __u8 verdict, __u16 flags)
+static __always_inline struct connection_claim claim_of(const struct limpet_connection_head *head)
+{
+    return (struct connection_claim){head->cookie, head->last_used, head->begun != head->done};
+}
+
+/* Gives `cookie` a slot, of a new generation and with a state of zeros. Returns NULL when another CPU is opening the same
+ * connection or took the same way at the same moment (the caller's segment is then lost to parsers). Both directions of a
+ * connection may come here at once: the slot is reserved by an atomic exchange, filled, then shown. */
+static __always_inline struct limpet_connection *connection_open(__u64 cookie, __u32 workload, __u8 verdict, __u8 tries,
+                                                                 __u32 *slot)
 {
     __u32 set = connection_set(cookie);
-    struct connection *first = connection_at(set);
-    struct connection *second = connection_at(set + CONNECTION_SETS);
-    struct connection *chosen;
+    struct limpet_connection *first = limpet_connection_at(set);
+    struct limpet_connection *second = limpet_connection_at(set + CONNECTION_SETS);
+    struct limpet_connection *chosen;
     __u64 old;
     __u32 way;
 
     if (!first || !second)
-        return LIMPET_CONNECTIONS;
-    if (first->cookie == (cookie | COOKIE_OPENING) || second->cookie == (cookie | COOKIE_OPENING))
-        return LIMPET_CONNECTIONS;
-    way = connection_victim(first->cookie, first->last_used, second->cookie, second->last_used);
+        return NULL;
+    if (first->head.cookie == (cookie | COOKIE_OPENING) || second->head.cookie == (cookie | COOKIE_OPENING))
+        return NULL;
+    way = connection_victim(claim_of(&first->head), claim_of(&second->head));
     chosen = way ? second : first;
-    old = chosen->cookie;
-    if (__sync_val_compare_and_swap(&chosen->cookie, old, cookie | COOKIE_OPENING) != old)
-        return LIMPET_CONNECTIONS;
-    chosen->verdict = verdict;
-    chosen->tries = 0;
-    chosen->generation++;
-    chosen->alias_plus_one = 0;
-    chosen->workload = (__u16)workload;
-    chosen->flags = flags;
-    chosen->last_used = connection_age();
-    __sync_lock_test_and_set(&chosen->cookie, cookie);
-    return way ? set + CONNECTION_SETS : set;
+    *slot = way ? set + CONNECTION_SETS : set;
+    old = chosen->head.cookie;
+    if (__sync_val_compare_and_swap(&chosen->head.cookie, old, cookie | COOKIE_OPENING) != old)
+        return NULL;
+    if (old && chosen->head.begun != chosen->head.done)
+        limpet_count(LIMPET_STAT_EVICTED);
+    chosen->head.verdict = verdict;
+    chosen->head.tries = tries;
+    chosen->head.generation++;
+    chosen->head.alias_plus_one = 0;
+    chosen->head.workload = (__u16)workload;
+    chosen->head.begun = chosen->head.done = 0;
+    chosen->head.last_used = connection_age();
+    __builtin_memset(chosen->state, 0, sizeof(chosen->state));
+    __sync_lock_test_and_set(&chosen->head.cookie, cookie);
+    return chosen;
 }

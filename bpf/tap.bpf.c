@@ -2,9 +2,9 @@
  *
  * The tap: sees every TCP segment of the host once per end, and hands it to the probe that owns the connection.
  *
- * Hooks   cgroup_skb ingress and egress on the root of cgroup2; tp_btf/inet_sock_set_state for owners, early data and
+ * Hooks   cgroup_skb ingress and egress on the root of cgroup2, one program for both; tp_btf/inet_sock_set_state for owners, early data and
  *         closing; iter/task_file for the sockets that are older than the agent.
- * Maps    limpet_connections 0.5 MB, limpet_workloads 56 KB, workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
+ * Maps    limpet_connections 4 MB, limpet_workloads 56 KB, workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
  * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call.
  *         A new connection: one socket-storage look-up more, in tap_open.
  * Kernel  5.15.
@@ -25,21 +25,19 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define TAP_OPEN 0          /* index of tap_open_* in the program arrays */
+#define TAP_OPEN 0          /* index of tap_open in limpet_parsers */
 #define FIRST_PARSER 1      /* undecided connections start there */
-#define TRIES_IF_FRESH 4    /* segments that parsers see of a connection that began under our eyes */
-#define TRIES_IF_ADOPTED 200 /* of one that is older than its slot: it may be inside a long body */
+#define TRIES_IF_FRESH 4
+#define TRIES_IF_ADOPTED 200
 
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
 
-LIMPET_PROGRAM(0, tap_ingress);
-LIMPET_PROGRAM(1, tap_egress);
-LIMPET_PROGRAM(2, on_set_state);
-#define RUNS_TAP_INGRESS LIMPET_STAT_RUNS_0
-#define RUNS_TAP_EGRESS (LIMPET_STAT_RUNS_0 + 1)
-#define RUNS_SET_STATE (LIMPET_STAT_RUNS_0 + 2)
+LIMPET_PROGRAM(0, tap);
+LIMPET_PROGRAM(1, on_set_state);
+#define RUNS_TAP LIMPET_STAT_RUNS_0
+#define RUNS_SET_STATE (LIMPET_STAT_RUNS_0 + 1)
 
 /* The agent's own port, host order: connections of this host to it are not followed. */
 const volatile __u16 limpet_listen_port = 0;
@@ -81,17 +79,21 @@ static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end
     return data[6] == IPPROTO_TCP ? 40 : 0;
 }
 
-static __always_inline int tap(struct __sk_buff *skb, void *parsers, enum limpet_stat runs)
+/* A packet that came through a device knows which; one that is on its way out does not. Loaded as an ingress program and
+ * attached to both hooks, which share its type and its return values. */
+SEC("cgroup_skb/ingress")
+int tap(struct __sk_buff *skb)
 {
     const __u8 *data = (const __u8 *)(long)skb->data;
     const __u8 *end = (const __u8 *)(long)skb->data_end;
     __u32 header = tcp_header_offset(data, end);
     const __u8 *tcp = data + header;
-    struct connection *connection;
-    __u32 offset, length, slot, flags, age, parser;
+    struct limpet_connection *connection;
+    __u32 offset, length, slot, flags, parser;
     __u64 cookie;
+    __u16 age;
 
-    limpet_count(runs);
+    limpet_count(RUNS_TAP);
     if (!header || tcp + 20 > end)
         return LIMPET_PASS;
     offset = header + (__u32)(tcp[12] >> 4) * 4;
@@ -101,6 +103,8 @@ static __always_inline int tap(struct __sk_buff *skb, void *parsers, enum limpet
         flags = LIMPET_SEGMENT_RST;
     if (!length && !flags)
         return LIMPET_PASS;
+    if (!skb->ingress_ifindex)
+        flags |= LIMPET_SEGMENT_EGRESS;
     cookie = bpf_get_socket_cookie(skb);
     if (!cookie || tcp[13] & TCP_FLAG_SYN)
         return LIMPET_PASS;
@@ -108,48 +112,37 @@ static __always_inline int tap(struct __sk_buff *skb, void *parsers, enum limpet
     skb->cb[2] = length;
     skb->cb[3] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
     connection = connection_find(cookie, &slot);
-    if (!connection) {
+    if (__builtin_expect(!connection, 0)) {
         skb->cb[1] = offset | flags << 16;
-        bpf_tail_call(skb, parsers, TAP_OPEN);
+        bpf_tail_call(skb, &limpet_parsers, TAP_OPEN);
         return LIMPET_PASS;
     }
     age = connection_age();
-    if (connection->last_used != age)
-        connection->last_used = age;
-    if (connection->alias_plus_one) {
-        slot = connection->alias_plus_one - 1;
-        connection = connection_at(slot);
+    if (connection->head.last_used != age)
+        connection->head.last_used = age;
+    if (__builtin_expect(connection->head.alias_plus_one, 0)) {
+        slot = connection->head.alias_plus_one - 1;
+        connection = limpet_connection_at(slot);
         if (!connection)
             return LIMPET_PASS;
-        if (connection->last_used != age)
-            connection->last_used = age;
+        if (connection->head.last_used != age)
+            connection->head.last_used = age;
     }
-    parser = connection->verdict;
+    parser = connection->head.verdict;
     if (parser == LIMPET_VERDICT_NOBODY)
         return LIMPET_PASS;
-    if (parser == LIMPET_VERDICT_UNDECIDED) {
-        if (++connection->tries > (connection->flags & CONNECTION_IS_FRESH ? TRIES_IF_FRESH : TRIES_IF_ADOPTED))
-            connection->verdict = LIMPET_VERDICT_NOBODY;
+    if (__builtin_expect(parser == LIMPET_VERDICT_UNDECIDED, 0)) {
+        if (!connection->head.tries--) {
+            connection->head.verdict = LIMPET_VERDICT_NOBODY;
+            return LIMPET_PASS;
+        }
         flags |= LIMPET_SEGMENT_UNDECIDED;
         parser = FIRST_PARSER;
     }
     skb->cb[0] = slot;
     skb->cb[1] = offset | flags << 16;
-    skb->cb[4] = connection->workload | (__u32)connection->generation << 16;
-    bpf_tail_call(skb, parsers, parser);
+    bpf_tail_call(skb, &limpet_parsers, parser);
     return LIMPET_PASS;
-}
-
-SEC("cgroup_skb/ingress")
-int tap_ingress(struct __sk_buff *skb)
-{
-    return tap(skb, &limpet_ingress, RUNS_TAP_INGRESS);
-}
-
-SEC("cgroup_skb/egress")
-int tap_egress(struct __sk_buff *skb)
-{
-    return tap(skb, &limpet_egress, RUNS_TAP_EGRESS);
 }
 
 /* True when the first payload bytes are a TLS handshake record (RFC 8446, 5.1). */
@@ -160,13 +153,13 @@ static __always_inline int begins_like_tls(const struct __sk_buff *skb)
     return !bpf_skb_load_bytes(skb, skb->cb[1] & 0xffff, head, sizeof(head)) && head[0] == 0x16 && head[1] == 0x03;
 }
 
-/* Nothing before this segment has passed either way: the kernel's own byte counts say so. An adopted connection may be
- * anywhere in a message. */
-static __always_inline __u16 freshness(struct bpf_sock *sk)
+/* How many segments parsers are shown of a connection that nobody wants. Of one that is older than its slot many more: it
+ * may be inside a long body. Nothing has passed before this segment when the kernel's own byte counts say so. */
+static __always_inline __u8 tries_of(struct bpf_sock *sk)
 {
     struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
 
-    return tcp && tcp->bytes_received == 0 && tcp->bytes_acked <= 1 ? CONNECTION_IS_FRESH : 0;
+    return !tcp || (tcp->bytes_received == 0 && tcp->bytes_acked <= 1) ? TRIES_IF_FRESH : TRIES_IF_ADOPTED;
 }
 
 /* The identity of an early segment's connection, from its packet. */
@@ -184,25 +177,25 @@ static __always_inline __u64 identity_of_packet(const struct __sk_buff *skb)
     return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]));
 }
 
-static __always_inline void remember_early(__u64 identity, __u32 slot)
+static __always_inline void remember_early(__u64 identity, const struct limpet_connection *connection, __u32 slot)
 {
-    struct connection *connection = connection_at(slot);
     struct early_segment *early;
     __u32 zero = 0;
 
     early = bpf_map_lookup_elem(&early_segments, &zero);
-    if (!early || !connection)
+    if (!early)
         return;
     early->identity = identity;
-    early->generation = connection->generation;
+    early->generation = connection->head.generation;
     early->slot_plus_one = slot + 1;
 }
 
 /* A segment of a connection without a slot. */
-static __always_inline int open_connection(struct __sk_buff *skb, void *parsers)
+SEC(LIMPET_STREAM)
+int tap_open(struct __sk_buff *skb)
 {
     struct bpf_sock *sk = skb->sk;
-    struct connection *connection;
+    struct limpet_connection *connection;
     struct limpet_socket *owner;
     __u8 verdict = LIMPET_VERDICT_UNDECIDED;
     __u64 cookie;
@@ -225,40 +218,24 @@ static __always_inline int open_connection(struct __sk_buff *skb, void *parsers)
         verdict = LIMPET_VERDICT_NOBODY;
     }
     connection = is_early ? connection_find(cookie, &slot) : NULL; /* an early segment may come again */
-    if (!connection) {
-        slot = connection_open(cookie, owner ? owner->workload : WORKLOAD_UNKNOWN, verdict, freshness(sk));
-        connection = connection_at(slot);
-    }
+    if (!connection)
+        connection = connection_open(cookie, owner ? owner->workload : WORKLOAD_UNKNOWN, verdict, tries_of(sk), &slot);
     if (!connection) {
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
         return LIMPET_PASS;
     }
     if (is_early) {
-        connection->flags |= CONNECTION_IS_FRESH;
-        remember_early(cookie, slot);
+        remember_early(cookie, connection, slot);
     } else if (owner) {
         owner->slot_plus_one = slot + 1;
-        owner->generation = connection->generation;
+        owner->generation = connection->head.generation;
     }
-    if (connection->verdict == LIMPET_VERDICT_NOBODY)
+    if (connection->head.verdict == LIMPET_VERDICT_NOBODY)
         return LIMPET_PASS;
     skb->cb[0] = slot;
     skb->cb[1] |= LIMPET_SEGMENT_UNDECIDED << 16;
-    skb->cb[4] = connection->workload | (__u32)connection->generation << 16;
-    bpf_tail_call(skb, parsers, FIRST_PARSER);
+    bpf_tail_call(skb, &limpet_parsers, FIRST_PARSER);
     return LIMPET_PASS;
-}
-
-SEC(LIMPET_STREAM_INGRESS)
-int tap_open_ingress(struct __sk_buff *skb)
-{
-    return open_connection(skb, &limpet_ingress);
-}
-
-SEC(LIMPET_STREAM_EGRESS)
-int tap_open_egress(struct __sk_buff *skb)
-{
-    return open_connection(skb, &limpet_egress);
 }
 
 /* True for a connection of this host to the agent's own server: a scrape is not part of the host's work. */
@@ -290,7 +267,7 @@ static __always_inline void own(struct sock *sk, struct task_struct *task, int i
 static __always_inline void take_early_slot(struct sock *sk)
 {
     struct early_segment *early;
-    struct connection *connection;
+    struct limpet_connection *connection;
     struct limpet_socket *owner;
     __u32 zero = 0, slot, remote;
 
@@ -304,11 +281,10 @@ static __always_inline void take_early_slot(struct sock *sk)
     if (early->identity != early_identity(remote, bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
                                           BPF_CORE_READ(sk, __sk_common.skc_num)))
         return;
-    slot = connection_open(bpf_get_socket_cookie(sk), 0, LIMPET_VERDICT_UNDECIDED, CONNECTION_IS_FRESH);
-    connection = connection_at(slot);
+    connection = connection_open(bpf_get_socket_cookie(sk), 0, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, &slot);
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (connection && owner) {
-        connection->alias_plus_one = early->slot_plus_one;
+        connection->head.alias_plus_one = early->slot_plus_one;
         owner->slot_plus_one = early->slot_plus_one;
         owner->generation = early->generation;
     }
@@ -318,19 +294,19 @@ static __always_inline void take_early_slot(struct sock *sk)
 static __always_inline void forget(struct sock *sk)
 {
     struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
-    struct connection *connection;
+    struct limpet_connection *connection;
     __u32 slot;
 
     if (!owner || !owner->slot_plus_one)
         return;
     slot = owner->slot_plus_one - 1;
     owner->slot_plus_one = 0;
-    connection = connection_at(slot);
-    if (connection && connection->generation == (__u16)owner->generation)
-        __sync_lock_test_and_set(&connection->cookie, 0);
+    connection = limpet_connection_at(slot);
+    if (connection && connection->head.generation == (__u16)owner->generation)
+        __sync_lock_test_and_set(&connection->head.cookie, 0);
     connection = connection_find(bpf_get_socket_cookie(sk), &slot); /* what pointed to it, where it stood for another */
     if (connection)
-        __sync_lock_test_and_set(&connection->cookie, 0);
+        __sync_lock_test_and_set(&connection->head.cookie, 0);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -352,7 +328,7 @@ int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 static __always_inline void adopt(struct sock *sk, __u32 workload)
 {
     struct limpet_socket *owner;
-    struct connection *connection;
+    struct limpet_connection *connection;
 
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (!owner || owner->workload != WORKLOAD_UNKNOWN)
@@ -360,9 +336,9 @@ static __always_inline void adopt(struct sock *sk, __u32 workload)
     owner->workload = workload;
     if (!owner->slot_plus_one)
         return;
-    connection = connection_at(owner->slot_plus_one - 1);
-    if (connection && connection->generation == (__u16)owner->generation)
-        connection->workload = (__u16)workload;
+    connection = limpet_connection_at(owner->slot_plus_one - 1);
+    if (connection && connection->head.generation == (__u16)owner->generation)
+        connection->head.workload = (__u16)workload;
 }
 
 /* The socket behind a file, when it is a stream socket of this protocol. */

@@ -107,7 +107,7 @@ HttpPages pages_of(AgentState& state, const Exporter& exporter)
             {"/metrics", [&state, &exporter] { return metrics_page(state, exporter); }}};
 }
 
-void log_start(const AgentState& state, const std::filesystem::path& cgroup_root, const ListenAddress& listen)
+void log_start(const AgentState& state, const ListenAddress& listen)
 {
     std::string running;
     for (const auto& probe : state.probes)
@@ -115,8 +115,7 @@ void log_start(const AgentState& state, const std::filesystem::path& cgroup_root
             running += (running.empty() ? "" : ", ") + probe->name();
     log(LogLevel::kInfo, "agent",
         "limpet " LIMPET_VERSION " watches " + (running.empty() ? "nothing: no probe runs" : running) +
-            " for all processes of this host (cgroup2 at " + cgroup_root.string() + "); see " + url_of(listen) + "/ and " +
-            url_of(listen) + "/metrics");
+            " in all processes of this host; see " + url_of(listen) + "/ and " + url_of(listen) + "/metrics");
 }
 
 int report_probes(const AgentState& state)
@@ -130,12 +129,44 @@ int report_probes(const AgentState& state)
     return all_healthy ? kExitOk : kExitFailure;
 }
 
-bool report_host(const HostFacts& facts)
+// The exit code when this host or the probes' keys make a start pointless; everything has been logged.
+std::optional<int> reason_not_to_start(const HostFacts& facts, Config& config)
 {
     const std::vector<Error> lacks = check_host(facts, core_capabilities());
     for (const Error& lack : lacks)
         log(LogLevel::kError, "agent", lack.text);
-    return lacks.empty();
+    const std::vector<ConfigProblem> problems = check_probe_configs(config);
+    for (const ConfigProblem& problem : problems)
+        log(LogLevel::kError, "agent", to_string(problem));
+    if (!lacks.empty())
+        return kExitCannotRunHere;
+    return problems.empty() ? std::nullopt : std::optional(kExitBadConfig);
+}
+
+// The port and the CPU. Before any thread starts: all inherit the CPU.
+Done take_place(const AgentConfig& agent, const ListenAddress& listen)
+{
+    if (const Done free = check_can_listen(listen); !free)
+        return free;
+    const Result<std::string> pinned = pin_agent(agent);
+    if (!pinned)
+        return pinned.error();
+    log(LogLevel::kInfo, "agent", *pinned);
+    return done();
+}
+
+int serve(AgentState& state, Config& config, const std::filesystem::path& config_file, const ListenAddress& listen,
+          const StopSignals& signals)
+{
+    const Exporter exporter(state);
+    const auto server = HttpServer::start(listen, pages_of(state, exporter));
+    if (!server)
+        return give_up(server.error());
+    ::malloc_trim(0);
+    log_start(state, listen);
+    const int signal = run_loop(state, config, config_file, signals);
+    log(LogLevel::kInfo, "agent", std::string("stops on ") + (signal == SIGINT ? "SIGINT" : "SIGTERM"));
+    return kExitOk;
 }
 
 } // namespace
@@ -145,30 +176,19 @@ bool report_host(const HostFacts& facts)
 int run_agent(Config config, const std::filesystem::path& config_file, RunMode mode)
 {
     set_log_level(config.agent.log_level);
-    const HostFacts facts = read_host_facts(config.agent.cgroup_root);
-    if (!report_host(facts))
-        return kExitCannotRunHere;
-    const std::vector<ConfigProblem> problems = check_probe_configs(config);
-    for (const ConfigProblem& problem : problems)
-        log(LogLevel::kError, "agent", to_string(problem));
-    if (!problems.empty())
-        return kExitBadConfig;
-
     const StopSignals signals;
     keep_memory_small();
+    const HostFacts facts = read_host_facts(config.agent.cgroup_root);
+    if (const auto exit_code = reason_not_to_start(facts, config))
+        return *exit_code;
     const Result<ListenAddress> listen = parse_listen_address(config.agent.listen);
     if (!listen)
         return give_up(listen.error(), kExitBadConfig);
-    if (mode == RunMode::kServe) {
-        if (const Done free = check_can_listen(*listen); !free)
-            return give_up(free.error());
-        const Result<std::string> pinned = pin_agent(config.agent);
-        if (!pinned)
-            return give_up(pinned.error());
-        log(LogLevel::kInfo, "agent", *pinned);
-    }
+    if (mode == RunMode::kServe)
+        if (const Done placed = take_place(config.agent, *listen); !placed)
+            return give_up(placed.error());
 
-    Result<std::unique_ptr<AgentState>> state = load_tap(facts.cgroup_root, listen->port);
+    const Result<std::unique_ptr<AgentState>> state = load_tap(facts.cgroup_root, listen->port);
     if (!state)
         return give_up(state.error());
     start_probes(**state, config);
@@ -176,16 +196,7 @@ int run_agent(Config config, const std::filesystem::path& config_file, RunMode m
         return give_up(attached.error());
     if (mode == RunMode::kLoadOnly)
         return report_probes(**state);
-
-    const Exporter exporter(**state);
-    const auto server = HttpServer::start(*listen, pages_of(**state, exporter));
-    if (!server)
-        return give_up(server.error());
-    ::malloc_trim(0);
-    log_start(**state, facts.cgroup_root, *listen);
-    const int signal = run_loop(**state, config, config_file, signals);
-    log(LogLevel::kInfo, "agent", std::string("stops on ") + (signal == SIGINT ? "SIGINT" : "SIGTERM"));
-    return kExitOk;
+    return serve(**state, config, config_file, *listen, signals);
 }
 
 } // namespace limpet

@@ -16,8 +16,8 @@ enum class RunMode {
 
 // The process's exit codes, as documented.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailure = 1;     // could not start or go on; kLoadOnly: a probe is not healthy
-inline constexpr int kExitBadConfig = 3;   // a probe's keys do not fit its manifest
+inline constexpr int kExitFailure = 1;   // could not start or go on; kLoadOnly: a probe is not healthy
+inline constexpr int kExitBadConfig = 3; // a probe's keys do not fit its manifest
 inline constexpr int kExitCannotRunHere = 4;
 
 // `config` has been parsed from `config_file` without problems. Returns the exit code; everything has been logged.

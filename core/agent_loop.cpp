@@ -13,9 +13,9 @@ namespace {
 using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto kAdoptAgainAfter = 1s;   // sockets accepted while the hooks were being attached
+constexpr auto kAdoptAgainAfter = 1s; // sockets accepted while the hooks were being attached
 constexpr auto kFirstCostWindow = 1s;
-constexpr auto kCostWindowLength = 25ms; // run-time statistics slow every BPF program of the host: keep it short
+constexpr auto kCostWindowLength = 25ms;   // run-time statistics slow every BPF program of the host: keep it short
 constexpr auto kLongestCostWindow = 250ms; // on a quiet host, until anything has run
 constexpr auto kCostWindowEvery = 30s;
 constexpr auto kCostWindowRetry = 3s; // while a program has run that no window has seen

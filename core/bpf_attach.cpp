@@ -53,19 +53,27 @@ std::string path_of(int directory_fd)
 }
 
 // A program attached without BPF_F_ALLOW_MULTI keeps everybody else away from its cgroup and its children.
-std::string exclusive_program_text(const bpf_program* program, int cgroup_fd)
+std::string exclusive_program_text(bpf_attach_type attach_type, int cgroup_fd)
 {
     std::array<uint32_t, 64> ids{};
     uint32_t count = ids.size();
     uint32_t flags = 0;
-    if (bpf_prog_query(cgroup_fd, bpf_program__expected_attach_type(program), 0, &flags, ids.data(), &count) ||
+    if (bpf_prog_query(cgroup_fd, attach_type, 0, &flags, ids.data(), &count) ||
         count == 0 || (flags & BPF_F_ALLOW_MULTI))
         return "";
-    const char* known_hook = libbpf_bpf_attach_type_str(bpf_program__expected_attach_type(program));
+    const char* known_hook = libbpf_bpf_attach_type_str(attach_type);
     const std::string hook = known_hook ? known_hook : "<hook>";
     return "another program holds the root cgroup's hook " + hook + " for itself: " + name_of_program(ids[0]) +
-           ", attached without BPF_F_ALLOW_MULTI. Let its owner attach it with that flag or by bpf_link, or remove it: " +
+           ", attached without BPF_F_ALLOW_MULTI. Let its owner attach it with that flag or by bpf_link, or remove "
+           "it: " +
            "bpftool cgroup detach " + path_of(cgroup_fd) + " " + hook + " id " + std::to_string(ids[0]);
+}
+
+Error cgroup_error(const std::string& program, bpf_attach_type attach_type, int cgroup_fd, int error_number)
+{
+    const std::string exclusive = error_number == EPERM ? exclusive_program_text(attach_type, cgroup_fd) : "";
+    const std::string what = "cannot attach " + program + " to the cgroup root";
+    return exclusive.empty() ? errno_error(what, error_number) : Error{error_number, what + ": " + exclusive};
 }
 
 Result<OwnedBpfLink> attach_to_cgroup(const bpf_program* program, int cgroup_fd)
@@ -74,10 +82,7 @@ Result<OwnedBpfLink> attach_to_cgroup(const bpf_program* program, int cgroup_fd)
     OwnedBpfLink link(bpf_program__attach_cgroup(program, cgroup_fd));
     if (link)
         return link;
-    const int error_number = errno;
-    const std::string exclusive = error_number == EPERM ? exclusive_program_text(program, cgroup_fd) : "";
-    const std::string what = std::string("cannot attach ") + bpf_program__name(program) + " to the cgroup root";
-    return exclusive.empty() ? errno_error(what, error_number) : Error{error_number, what + ": " + exclusive};
+    return cgroup_error(bpf_program__name(program), bpf_program__expected_attach_type(program), cgroup_fd, errno);
 }
 
 } // namespace
@@ -96,6 +101,14 @@ Result<OwnedBpfLink> attach_program(const bpf_program* program, int cgroup_fd)
     return errno_error(std::string("cannot attach ") + bpf_program__name(program) + " (section " +
                            bpf_program__section_name(program) + "; " + log.last_line("no details") + ")",
                        error_number);
+}
+
+Result<OwnedFd> attach_to_hook(int program_fd, const std::string& program, bpf_attach_type hook, int cgroup_fd)
+{
+    OwnedFd link(bpf_link_create(program_fd, cgroup_fd, hook, nullptr));
+    if (link.is_open())
+        return link;
+    return cgroup_error(program, hook, cgroup_fd, errno);
 }
 
 Done read_iterator(int link_fd, const std::string& program)

@@ -19,7 +19,7 @@ namespace limpet {
 
 struct BpfPlan {
     std::string name;
-    std::span<const std::byte> bytes; // must outlive the loaded object
+    std::span<const std::byte> bytes; // needed until it is loaded
     std::vector<ManifestProgram> programs;
     // Sets variables, map sizes and shared maps before load. Called once per attempt.
     std::function<Done(BpfObject&)> prepare;

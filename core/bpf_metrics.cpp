@@ -27,8 +27,8 @@ constexpr Unit kUnits[] = {{"ns", "seconds", 1e9}, {"us", "seconds", 1e6}, {"byt
 
 const Unit* find_unit(std::string_view counted)
 {
-    const auto* found = std::find_if(std::begin(kUnits), std::end(kUnits),
-                                     [&](const Unit& unit) { return unit.counted == counted; });
+    const auto* found =
+        std::find_if(std::begin(kUnits), std::end(kUnits), [&](const Unit& unit) { return unit.counted == counted; });
     return found == std::end(kUnits) ? nullptr : found;
 }
 
@@ -256,7 +256,8 @@ private:
             const size_t colon = option.find(':');
             if (option.starts_with("without="))
                 without.insert(option.substr(8));
-            else if (option.starts_with("with=") && colon != std::string::npos && is_label_name(option.substr(5, colon - 5)))
+            else if (option.starts_with("with=") && colon != std::string::npos &&
+                     is_label_name(option.substr(5, colon - 5)))
                 metric.constants.push_back({option.substr(5, colon - 5), option.substr(colon + 1)});
             else if (!option.empty())
                 mistake(metric.source, "option \"" + option + "\" is neither without=<label> nor with=<label>:<value>");
@@ -277,8 +278,8 @@ private:
 
 MetricDeclaration declaration_of(const SeriesLayout& layout, const RowMetric& metric, const BpfMetrics& all)
 {
-    MetricDeclaration declaration{metric.name, metric.kind, std::string(find_unit(metric.unit)->exported), metric.help,
-                                  {},          "",          metric.source};
+    MetricDeclaration declaration{
+        metric.name, metric.kind, std::string(find_unit(metric.unit)->exported), metric.help, {}, "", metric.source};
     for (uint32_t index : metric.labels) {
         const KeyLabel& label = layout.labels[index];
         if (label.decoder == LabelDecoder::kWorkload)

@@ -27,9 +27,9 @@ struct MetricDeclaration {
     MetricKind kind = MetricKind::kCounter;
     std::string unit; // as exported: "seconds", "bytes" or "1"
     std::string help;
-    std::vector<std::string> labels;     // container_id and service_name included where they apply
-    std::string bounds_config_key;       // histograms: the config key that sets the bucket bounds
-    std::string source;                  // "struct http_server_row.duration": where it is declared
+    std::vector<std::string> labels; // container_id and service_name included where they apply
+    std::string bounds_config_key;   // histograms: the config key that sets the bucket bounds
+    std::string source;              // "struct http_server_row.duration": where it is declared
 };
 
 enum class LabelDecoder { kWorkload, kUint, kNonzero, kIp, kAddress, kText, kEnum };

@@ -13,16 +13,14 @@ namespace limpet {
 namespace {
 
 constexpr std::string_view kOwnSections = "limpet/";
-constexpr std::string_view kEgressSection = "limpet/stream_egress";
 
 void give_type(bpf_program* program)
 {
-    const std::string_view section = bpf_program__section_name(program);
-    if (!section.starts_with(kOwnSections))
+    if (!std::string_view(bpf_program__section_name(program)).starts_with(kOwnSections))
         return;
     bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
-    bpf_program__set_expected_attach_type(program, section == kEgressSection ? BPF_CGROUP_INET_EGRESS
-                                                                             : BPF_CGROUP_INET_INGRESS);
+    // the type that the tap is loaded with: programs that call each other must agree in it (from kernel 6.18 on)
+    bpf_program__set_expected_attach_type(program, BPF_CGROUP_INET_INGRESS);
 }
 
 // "memlock:" of /proc/self/fdinfo/N: bytes.
@@ -78,17 +76,18 @@ Done BpfObject::share_map(const std::string& map, int fd)
         return errno_error("cannot share the BPF map " + map, found ? errno : ENOENT);
     // libbpf takes any map here; what does not fit would show up as nonsense at run time.
     if (offered.type != bpf_map__type(found) || offered.key_size != bpf_map__key_size(found))
-        return Error{0, "the BPF map " + map + " differs from the agent's in type or key size; rebuild the probe with "
-                        "this agent's SDK headers"};
+        return Error{0, "the BPF map " + map +
+                            " differs from the agent's in type or key size; rebuild the probe with "
+                            "this agent's SDK headers"};
     if (const int error = bpf_map__reuse_fd(found, fd); error < 0)
         return errno_error("cannot share the BPF map " + map, -error);
     shared_maps_.push_back(map);
     return done();
 }
 
-bool BpfObject::set_number(const std::string& name, uint64_t value)
+bool BpfObject::set_number(const std::string& variable_name, uint64_t value)
 {
-    const std::span<std::byte> place = variable(name);
+    const std::span<std::byte> place = variable(variable_name);
     if (place.size() != 1 && place.size() != 2 && place.size() != 4 && place.size() != 8)
         return false;
     std::memcpy(place.data(), &value, place.size()); // BPF and host share the byte order; we run little-endian only

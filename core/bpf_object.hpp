@@ -22,7 +22,7 @@ namespace limpet {
 
 class BpfObject {
 public:
-    // Parses the ELF bytes, which must stay in place while the object lives, and gives programs in "limpet/…" sections their
+    // Parses the ELF bytes, which must stay in place until load() returns, and gives programs in "limpet/…" sections their
     // type. `name` becomes part of the maps' names.
     static Result<BpfObject> open(std::span<const std::byte> bytes, const std::string& name);
 
@@ -32,7 +32,7 @@ public:
     // Uses the map behind `fd` in place of the own one of that name; both must have one type and key size.
     Done share_map(const std::string& map, int fd);
     // Writes a number into a global variable of 1, 2, 4 or 8 bytes; false when there is none of that name and kind.
-    bool set_number(const std::string& variable, uint64_t value);
+    bool set_number(const std::string& variable_name, uint64_t value);
     // The bytes of a global variable's initial value, in .rodata, .data or .bss. Empty when there is none. Later writes of
     // the kernel side do not show here.
     [[nodiscard]] std::span<std::byte> variable(const std::string& name) const;
@@ -85,7 +85,7 @@ private:
     [[nodiscard]] bpf_program* find_program(const std::string& program) const;
 
     OwnedBpfObject object_;
-    std::map<std::string, OwnedBpfLink> links_; // by program; after object_, so that they go first
+    std::map<std::string, OwnedBpfLink> links_;      // by program; after object_, so that they go first
     std::map<std::string, MappedMap> live_sections_; // of global variables, by map
     std::vector<std::string> shared_maps_;
     std::string failed_program_;

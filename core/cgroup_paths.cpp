@@ -2,6 +2,7 @@
 #include "cgroup_paths.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <vector>
 
@@ -14,9 +15,8 @@ constexpr size_t kShortIdLength = 12; // as `docker ps` shows it
 
 bool is_container_id(std::string_view text)
 {
-    return text.size() == 64 && std::all_of(text.begin(), text.end(), [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    });
+    return text.size() == 64 && std::all_of(text.begin(), text.end(),
+                                            [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 std::string_view without_suffix(std::string_view text, std::string_view suffix)
@@ -48,9 +48,8 @@ std::optional<ContainerDirectory> container_directory(std::string_view name)
 // systemd writes '_' for '-'.
 std::string pod_uid(const std::vector<std::string>& parts)
 {
-    const bool is_kubernetes = std::any_of(parts.begin(), parts.end(), [](const std::string& part) {
-        return part.find("kubepods") != std::string::npos;
-    });
+    const bool is_kubernetes = std::any_of(
+        parts.begin(), parts.end(), [](const std::string& part) { return part.find("kubepods") != std::string::npos; });
     for (const std::string& part : parts) {
         const size_t begin = part.rfind("pod");
         if (!is_kubernetes || begin == std::string::npos || (begin > 0 && part[begin - 1] != '-'))
@@ -77,6 +76,14 @@ std::string family_of(std::string_view runtime, std::string_view parent)
     return "";
 }
 
+std::string container_path(std::initializer_list<std::string> parts)
+{
+    std::string path;
+    for (const std::string& part : parts)
+        path.append("/").append(part);
+    return path;
+}
+
 std::optional<CgroupIdentity> container_identity(const std::vector<std::string>& parts)
 {
     for (size_t i = parts.size(); i-- > 0;) {
@@ -85,10 +92,10 @@ std::optional<CgroupIdentity> container_identity(const std::vector<std::string>&
             continue;
         const std::string short_id(found->id.substr(0, kShortIdLength));
         if (const std::string pod = pod_uid(parts); !pod.empty())
-            return CgroupIdentity{"/k8s/" + pod + "/" + short_id, short_id};
+            return CgroupIdentity{container_path({"k8s", pod, short_id}), short_id};
         const std::string family = family_of(found->runtime, i > 0 ? std::string_view(parts[i - 1]) : "");
         if (!family.empty())
-            return CgroupIdentity{"/" + family + "/" + short_id, short_id};
+            return CgroupIdentity{container_path({family, short_id}), short_id};
     }
     return std::nullopt;
 }

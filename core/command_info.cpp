@@ -28,18 +28,21 @@ std::string or_none(const std::string& text)
 
 void print_identity(std::ostream& out, const Manifest& manifest, const std::filesystem::path& file, size_t bpf_bytes)
 {
-    out << manifest.name << ' ' << manifest.version << (manifest.description.empty() ? "" : ": ") << manifest.description
-        << "\n\n";
+    out << manifest.name << ' ' << manifest.version << (manifest.description.empty() ? "" : ": ")
+        << manifest.description << "\n\n";
     const std::string theirs = std::to_string(manifest.abi_major) + "." + std::to_string(manifest.abi_minor);
     const std::string ours = std::to_string(LIMPET_ABI_MAJOR) + "." + std::to_string(LIMPET_ABI_MINOR);
-    const bool fits = check_abi("", manifest.abi_major, manifest.abi_minor).has_value();
+    if (!check_abi("", manifest.abi_major, manifest.abi_minor)) // nothing else is known of it then
+        return print_columns(
+            out, {{"file", file.string()}, {"ABI", theirs + ", does not fit this agent, which offers " + ours}});
     const std::string rows = manifest.series != 0 ? std::to_string(manifest.series) : "as declared in its BPF object";
     print_columns(out, {{"file", file.string()},
                         {"license", or_none(manifest.license)},
-                        {"ABI", theirs + (fits ? ", this agent offers " : ", does not fit this agent, which offers ") + ours},
+                        {"ABI", theirs + ", this agent offers " + ours},
                         {"capabilities", or_none(joined(manifest.capabilities))},
-                        {"kernel memory", manifest.map_bytes != 0 ? "at most " + std::to_string(manifest.map_bytes) + " bytes of maps"
-                                                                  : "not declared"},
+                        {"kernel memory", manifest.map_bytes != 0
+                                              ? "at most " + std::to_string(manifest.map_bytes) + " bytes of maps"
+                                              : "not declared"},
                         {"series", "rows of each table: " + rows},
                         {"BPF object", bpf_bytes != 0 ? std::to_string(bpf_bytes) + " bytes" : "none"}});
 }
@@ -97,7 +100,8 @@ Done print_programs(std::ostream& out, const Manifest& manifest, std::span<const
         return object.error();
     Rows rows;
     for (const std::string& program : object->program_names())
-        rows.push_back({program, role_of(manifest, program) + (object->is_tail_called(program) ? ", called by the tap" : "")});
+        rows.push_back(
+            {program, role_of(manifest, program) + (object->is_tail_called(program) ? ", called by the tap" : "")});
     print_columns(out, rows, 2);
     return done();
 }

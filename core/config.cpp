@@ -17,6 +17,8 @@ namespace {
 
 constexpr size_t kLargestFileBytes = 1 << 20;
 constexpr const char* kProbeNameRule = "a lower-case letter, then letters, digits and '_', 32 at most";
+constexpr const char* kMissingHint =
+    "; --config FILE names another, and config/limpet.toml in limpet's source is one with every key";
 
 // Each file is laid over what the earlier ones set.
 class ConfigBuilder {
@@ -40,7 +42,8 @@ void ConfigBuilder::add_file(const std::filesystem::path& file)
 {
     const Result<std::string> text = read_text_file(file, kLargestFileBytes);
     if (!text) {
-        problem(file, text.error().text);
+        const bool is_missing = text.error().error_number == ENOENT;
+        problem(file, text.error().text + (is_missing ? kMissingHint : ""));
         return;
     }
     parsed_.config.files.push_back(file);
@@ -78,8 +81,8 @@ void ConfigBuilder::add_plugins(const TomlTable& plugins, const std::filesystem:
         const std::string key = "plugins." + entry.key;
         const auto* keys = std::get_if<TomlTable>(&entry.value.data);
         if (keys == nullptr)
-            parsed_.problems.push_back({entry.value.position, key,
-                                        "expected table, written [" + key + "], found " + describe(entry.value)});
+            parsed_.problems.push_back(
+                {entry.value.position, key, "expected table, written [" + key + "], found " + describe(entry.value)});
         else if (!is_probe_name(entry.key))
             parsed_.problems.push_back(
                 {entry.position, key, std::string("is not the name of a probe (") + kProbeNameRule + ")"});
@@ -98,10 +101,12 @@ void ConfigBuilder::add_probe(const TomlEntry& entry, const TomlTable& keys, con
         if (std::find(common.begin(), common.end(), own.key) != common.end())
             continue;
         Result<ProbeConfig::RawValue> raw = raw_value(own.value);
-        if (raw)
-            probe.raw.insert_or_assign(own.key, std::move(*raw));
-        else
+        if (!raw) {
             parsed_.problems.push_back({own.value.position, reader.dotted(own.key), raw.error().text});
+            continue;
+        }
+        raw->key_position = own.position;
+        probe.raw.insert_or_assign(own.key, std::move(*raw));
     }
 }
 
@@ -203,8 +208,8 @@ std::vector<ConfigProblem> check_probe_config(ProbeConfig& probe, const Manifest
     }
     for (const auto& [key, raw] : probe.raw)
         if (std::find(known.begin(), known.end(), key) == known.end())
-            problems.push_back({raw.position, "plugins." + probe.name + "." + key,
-                                "unknown key" + suggestion(key, known)});
+            problems.push_back(
+                {raw.key_position, "plugins." + probe.name + "." + key, "unknown key" + suggestion(key, known)});
     return problems;
 }
 

@@ -38,17 +38,16 @@ struct ConfigProblem {
 [[nodiscard]] std::string to_string(const ConfigProblem& problem);
 
 // A value of a probe's key, as the manifest types it. Durations are in seconds (double).
-using ConfigValue =
-    std::variant<int64_t, double, bool, std::string, std::vector<std::string>, std::vector<double>>;
+using ConfigValue = std::variant<int64_t, double, bool, std::string, std::vector<std::string>, std::vector<double>>;
 
 struct AgentConfig {
     std::string listen = "127.0.0.1:9465";     // address:port or [address]:port
-    std::filesystem::path plugin_dir;           // empty: beside the executable (plugins/), else the installed one
-    std::optional<std::vector<uint32_t>> cpus;  // empty optional: "auto"
-    int nice = 0;                               // -20…19
-    std::string log_level = "info";             // debug, info, warn, error
+    std::filesystem::path plugin_dir;          // empty: beside the executable (plugins/), else the installed one
+    std::optional<std::vector<uint32_t>> cpus; // empty optional: "auto"
+    int nice = 0;                              // -20…19
+    std::string log_level = "info";            // debug, info, warn, error
     std::chrono::milliseconds drain_interval{100};
-    std::filesystem::path cgroup_root;          // empty: found through /proc/self/mountinfo
+    std::filesystem::path cgroup_root; // empty: found through /proc/self/mountinfo
 };
 
 // [plugins.<name>]: the keys that every probe has, and the rest as written.
@@ -56,17 +55,18 @@ struct ProbeConfig {
     std::string name;
     SourcePosition position;
     bool enabled = false;
-    std::filesystem::path path;                 // empty: <plugin_dir>/<name>.so
-    std::string sha256;                         // empty: not checked; else 64 lower-case hex digits
-    std::vector<std::string> accept;            // states besides "active" that /healthz takes as healthy
-    std::optional<uint32_t> series;             // rows per series table; empty: what the probe declares
+    std::filesystem::path path;      // empty: <plugin_dir>/<name>.so
+    std::string sha256;              // empty: not checked; else 64 lower-case hex digits
+    std::vector<std::string> accept; // states besides "active" that /healthz takes as healthy
+    std::optional<uint32_t> series;  // rows per series table; empty: what the probe declares
     struct RawValue {
         SourcePosition position;
         ConfigValue value;
-        std::string toml_type;                  // "integer", "float", "boolean", "string", "array of …" for messages
+        std::string toml_type;       // "integer", "float", "boolean", "string", "array of …" for messages
+        SourcePosition key_position; // of the key, as `position` is of the value
     };
-    std::map<std::string, RawValue> raw;        // the probe's own keys, unchecked
-    std::map<std::string, ConfigValue> values;  // after check_probe_config(): every declared key, defaults included
+    std::map<std::string, RawValue> raw;       // the probe's own keys, unchecked
+    std::map<std::string, ConfigValue> values; // after check_probe_config(): every declared key, defaults included
 };
 
 struct Config {

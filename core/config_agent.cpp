@@ -118,8 +118,7 @@ void read_sha256(TableReader& table, ProbeConfig& probe)
         return;
     for (char& letter : *digest)
         letter = (letter >= 'A' && letter <= 'F') ? static_cast<char>(letter - 'A' + 'a') : letter;
-    const bool is_digest =
-        digest->size() == 64 && digest->find_first_not_of("0123456789abcdef") == std::string::npos;
+    const bool is_digest = digest->size() == 64 && digest->find_first_not_of("0123456789abcdef") == std::string::npos;
     if (is_digest || digest->empty())
         probe.sha256 = *digest;
     else

@@ -77,7 +77,7 @@ private:
     std::map<Key, RunPrice> prices_;
     std::map<Key, KernelCount> at_begin_;
     uint64_t runs_at_last_look_ = 0; // of all programs together
-    OwnedFd statistics_; // open: the kernel keeps run-time statistics
+    OwnedFd statistics_;             // open: the kernel keeps run-time statistics
 };
 
 } // namespace limpet

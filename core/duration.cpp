@@ -10,7 +10,7 @@ namespace {
 
 struct Unit {
     std::string_view name;
-    double factor;      // seconds = number * factor / divisor: both exact, so that "100ms" is 0.1 and not its neighbour
+    double factor; // seconds = number * factor / divisor: both exact, so that "100ms" is 0.1 and not its neighbour
     double divisor;
 };
 constexpr std::array<Unit, 6> kUnits{

@@ -21,9 +21,9 @@ void add_states(const AgentState& state, Families& families)
 {
     for (const auto& probe : state.probes)
         for (const ProbeState candidate : kProbeStates)
-            families.add("limpet_plugin_state", MetricKind::kGauge, "State of each enabled probe: 1 for the current one.",
-                         {{"plugin", probe->name()}, {"state", to_string(candidate)}},
-                         probe->state() == candidate ? 1 : 0);
+            families.add(
+                "limpet_plugin_state", MetricKind::kGauge, "State of each enabled probe: 1 for the current one.",
+                {{"plugin", probe->name()}, {"state", to_string(candidate)}}, probe->state() == candidate ? 1 : 0);
 }
 
 void add_programs(AgentState& state, Families& families)
@@ -35,10 +35,11 @@ void add_programs(AgentState& state, Families& families)
         families.add("limpet_program_runs_total", MetricKind::kCounter, "Runs of limpet's BPF programs.", labels,
                      static_cast<double>(program.runs));
         if (const auto seconds = state.cost.seconds(program.plugin, program.program))
-            families.add("limpet_kernel_seconds_total", MetricKind::kCounter,
-                         "CPU time of limpet's BPF programs: their runs times the cost of one, measured in short windows. "
-                         "The core's tap includes the parsers of the probes, which it calls.",
-                         labels, *seconds);
+            families.add(
+                "limpet_kernel_seconds_total", MetricKind::kCounter,
+                "CPU time of limpet's BPF programs: their runs times the cost of one, measured in short windows. "
+                "The core's tap includes the parsers of the probes, which it calls.",
+                labels, *seconds);
     }
 }
 
@@ -98,10 +99,11 @@ void add_losses(const AgentState& state, Families& families)
          {std::pair("encrypted", KernelStat::kUnseenEncrypted),
           std::pair("desynchronised", KernelStat::kUnseenDesynchronised), std::pair("limit", KernelStat::kUnseenLimit),
           std::pair("handed_off", KernelStat::kUnseenHandedOff)})
-        families.add("limpet_unseen_total", MetricKind::kCounter,
-                     "What limpet knows that it could not follow: encrypted connections, lost message boundaries, segments "
-                     "over a limit, connections that changed protocol.",
-                     {{"reason", reason}}, everywhere(state, stat));
+        families.add(
+            "limpet_unseen_total", MetricKind::kCounter,
+            "What limpet knows that it could not follow: encrypted connections, lost message boundaries, segments "
+            "over a limit, connections that changed protocol.",
+            {{"reason", reason}}, everywhere(state, stat));
 }
 
 } // namespace

@@ -89,9 +89,10 @@ void check_privileges(const HostFacts& facts, const std::vector<std::string>& ne
 void check_cgroup_root(const HostFacts& facts, std::vector<Error>& errors)
 {
     if (facts.cgroup_root.empty()) {
-        errors.push_back({0, "no cgroup2 mount in /proc/self/mountinfo: limpet watches packets at the root of the cgroup2 "
-                             "hierarchy; mount it with: mount -t cgroup2 none /sys/fs/cgroup (or, beside cgroup v1, "
-                             "/sys/fs/cgroup/unified), or name it in agent.cgroup_root"});
+        errors.push_back({0,
+                          "no cgroup2 mount in /proc/self/mountinfo: limpet watches packets at the root of the cgroup2 "
+                          "hierarchy; mount it with: mount -t cgroup2 none /sys/fs/cgroup (or, beside cgroup v1, "
+                          "/sys/fs/cgroup/unified), or name it in agent.cgroup_root"});
         return;
     }
     const std::string root = facts.cgroup_root.string();
@@ -106,8 +107,11 @@ void check_cgroup_root(const HostFacts& facts, std::vector<Error>& errors)
     const std::string evidence = is_private ? "a private cgroup namespace (" + facts.cgroup_namespace + ")"
                                             : root + " is not the root of the cgroup2 hierarchy (inode " +
                                                   std::to_string(facts.cgroup_root_inode) + " instead of 1)";
-    errors.push_back({0, evidence + ": limpet would see only the traffic below this cgroup, and no other workload's name; run it "
-                                    "in the host's cgroup namespace (" + kContainerHint + ")"});
+    errors.push_back(
+        {0, evidence +
+                ": limpet would see only the traffic below this cgroup, and no other workload's name; run it "
+                "in the host's cgroup namespace (" +
+                kContainerHint + ")"});
 }
 
 } // namespace
@@ -149,10 +153,10 @@ HostFacts read_host_facts(const std::filesystem::path& configured_cgroup_root, c
         configured_cgroup_root.empty() ? find_cgroup2_mount(read("proc/self/mountinfo")) : configured_cgroup_root;
 
     const std::filesystem::path seen = root / facts.cgroup_root.relative_path();
-    struct statfs file_system {};
+    struct statfs file_system{};
     facts.cgroup_root_is_cgroup2 =
         ::statfs(seen.c_str(), &file_system) == 0 && file_system.f_type == CGROUP2_SUPER_MAGIC;
-    struct stat status {};
+    struct stat status{};
     if (::stat(seen.c_str(), &status) == 0)
         facts.cgroup_root_inode = status.st_ino;
     return facts;
@@ -168,14 +172,17 @@ std::vector<Error> check_host(const HostFacts& facts, const std::vector<std::str
     std::vector<Error> errors;
     check_privileges(facts, needed_capabilities, errors);
     if (!facts.has_kernel_btf)
-        errors.push_back({0, "no /sys/kernel/btf/vmlinux: limpet's programs adapt to the kernel by its type information; use a "
-                             "kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian, Ubuntu, Fedora and RHEL kernels are), and "
-                             "see that /sys is mounted"});
+        errors.push_back(
+            {0, "no /sys/kernel/btf/vmlinux: limpet's programs adapt to the kernel by its type information; use a "
+                "kernel built with CONFIG_DEBUG_INFO_BTF=y (Debian, Ubuntu, Fedora and RHEL kernels are), and "
+                "see that /sys is mounted"});
     check_cgroup_root(facts, errors);
     if (!facts.pid_namespace.empty() && facts.pid_namespace != kHostPidNamespace)
-        errors.push_back({0, "a private pid namespace (" + facts.pid_namespace + "): the kernel names processes by the "
-                             "host's numbers, which cannot be looked up from here; run it in the host's pid namespace (" +
-                                 kContainerHint + ")"});
+        errors.push_back(
+            {0, "a private pid namespace (" + facts.pid_namespace +
+                    "): the kernel names processes by the "
+                    "host's numbers, which cannot be looked up from here; run it in the host's pid namespace (" +
+                    kContainerHint + ")"});
     return errors;
 }
 

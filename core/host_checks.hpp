@@ -17,14 +17,14 @@ namespace limpet {
 
 // What decides whether limpet can run here. Texts and inodes as the kernel shows them.
 struct HostFacts {
-    bool is_root = false;                  // effective uid 0
-    uint64_t effective_capabilities = 0;   // CapEff of /proc/self/status, bit = capability number
-    bool has_kernel_btf = false;           // /sys/kernel/btf/vmlinux is there
-    std::filesystem::path cgroup_root;     // the configured or found cgroup2 mount; empty: none found
-    bool cgroup_root_is_cgroup2 = false;   // it exists and is a cgroup2 file system
-    uint64_t cgroup_root_inode = 0;        // 1 at the host's root cgroup
-    std::string cgroup_namespace;          // "cgroup:[4026531835]" is the host's; empty: kernel without it
-    std::string pid_namespace;             // "pid:[4026531836]" is the host's
+    bool is_root = false;                // effective uid 0
+    uint64_t effective_capabilities = 0; // CapEff of /proc/self/status, bit = capability number
+    bool has_kernel_btf = false;         // /sys/kernel/btf/vmlinux is there
+    std::filesystem::path cgroup_root;   // the configured or found cgroup2 mount; empty: none found
+    bool cgroup_root_is_cgroup2 = false; // it exists and is a cgroup2 file system
+    uint64_t cgroup_root_inode = 0;      // 1 at the host's root cgroup
+    std::string cgroup_namespace;        // "cgroup:[4026531835]" is the host's; empty: kernel without it
+    std::string pid_namespace;           // "pid:[4026531836]" is the host's
 };
 
 // Reads the facts. `configured_cgroup_root` is agent.cgroup_root, empty for "find it". `root` is put before every path

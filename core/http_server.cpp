@@ -35,9 +35,9 @@ void send(mg_connection* connection, const HttpPage& page, bool with_body)
 {
     std::string head = "HTTP/1.1 " + std::to_string(page.status) + " " + words_for(page.status) + "\r\n" +
                        "Content-Type: " + page.content_type + "\r\n" +
-                       "Content-Length: " + std::to_string(page.body.size()) + "\r\n" +
-                       "Cache-Control: no-store\r\n" + "X-Content-Type-Options: nosniff\r\n" +
-                       (page.status == 405 ? "Allow: GET, HEAD\r\n" : "") + "Connection: close\r\n\r\n";
+                       "Content-Length: " + std::to_string(page.body.size()) + "\r\n" + "Cache-Control: no-store\r\n" +
+                       "X-Content-Type-Options: nosniff\r\n" + (page.status == 405 ? "Allow: GET, HEAD\r\n" : "") +
+                       "Connection: close\r\n\r\n";
     mg_write(connection, head.data(), head.size());
     if (with_body)
         mg_write(connection, page.body.data(), page.body.size());
@@ -48,8 +48,9 @@ void knock(const ListenAddress& listen)
 {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     const OwnedFd socket(::socket(listen.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (socket.is_open())
-        (void)::connect(socket.get(), reinterpret_cast<const sockaddr*>(&listen.address), listen.address_length);
+    const auto* address = reinterpret_cast<const sockaddr*>(&listen.address);
+    if (socket.is_open() && ::connect(socket.get(), address, listen.address_length) && errno != EINPROGRESS)
+        log(LogLevel::kDebug, "agent", "the HTTP server takes two seconds to stop");
 }
 
 } // namespace
@@ -97,9 +98,17 @@ Done HttpServer::listen_on(const std::string& ports)
     mg_callbacks callbacks{};
     callbacks.begin_request = on_request;
     callbacks.log_message = on_log;
-    const char* options[] = {"listening_ports",    ports.c_str(), "num_threads",              "2",
-                             "request_timeout_ms", "5000",        "enable_directory_listing", "no",
-                             "tcp_nodelay",        "1",           nullptr};
+    const char* options[] = {"listening_ports",
+                             ports.c_str(),
+                             "num_threads",
+                             "2",
+                             "request_timeout_ms",
+                             "5000",
+                             "enable_directory_listing",
+                             "no",
+                             "tcp_nodelay",
+                             "1",
+                             nullptr};
     context_ = mg_start(&callbacks, this, options);
     if (context_)
         return done();

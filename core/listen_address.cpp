@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "listen_address.hpp"
 
+#include <arpa/inet.h>
 #include <charconv>
 #include <cstring>
 #include <netinet/in.h>
-#include <arpa/inet.h>
 
 #include "owned_fd.hpp"
 

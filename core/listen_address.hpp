@@ -21,9 +21,9 @@ struct ListenAddress {
 [[nodiscard]] Result<ListenAddress> parse_listen_address(const std::string& text);
 
 // Whether a server could listen there now; if not, why, and how to mend it. Takes nothing.
-Done check_can_listen(const ListenAddress& address);
+Done check_can_listen(const ListenAddress& listen);
 
 // The URL under which a browser on this host finds the server ("any" addresses become the loopback's).
-[[nodiscard]] std::string url_of(const ListenAddress& address);
+[[nodiscard]] std::string url_of(const ListenAddress& listen);
 
 } // namespace limpet

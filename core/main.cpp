@@ -11,6 +11,7 @@
 #include "commands.hpp"
 #include "config.hpp"
 #include "limpet/abi.h"
+#include "suggestion.hpp"
 
 namespace {
 
@@ -48,21 +49,12 @@ Exit codes:
   4  limpet cannot run on this host: not root, no BTF, no cgroup2, a private cgroup or pid namespace
 )";
 
-// Every problem on stderr, and what to do when there is no file at all.
-bool report_problems(const ParsedConfig& parsed, const std::filesystem::path& file)
-{
-    for (const ConfigProblem& problem : parsed.problems)
-        std::cerr << to_string(problem) << '\n';
-    std::error_code error;
-    if (!std::filesystem::exists(file, error))
-        std::cerr << "limpet: name a configuration with --config FILE; the source's config/limpet.toml has every key\n";
-    return !parsed.problems.empty();
-}
-
 int start_agent(const std::filesystem::path& file, RunMode mode)
 {
     ParsedConfig parsed = parse_config(file);
-    if (report_problems(parsed, file))
+    for (const ConfigProblem& problem : parsed.problems)
+        std::cerr << to_string(problem) << '\n';
+    if (!parsed.problems.empty())
         return kExitBadConfig;
     return run_agent(std::move(parsed.config), file, mode);
 }
@@ -90,10 +82,13 @@ struct Request {
 
 void add_config_option(CLI::App& command, Request& request)
 {
-    command.add_option("--config", request.config_file, "The configuration file")->type_name("FILE")->capture_default_str();
+    command.add_option("--config", request.config_file, "The configuration file")
+        ->type_name("FILE")
+        ->capture_default_str();
 }
 
-CLI::App* add_command(CLI::App& parent, const char* name, const char* about, Request& request, std::function<int()> command)
+CLI::App* add_command(CLI::App& parent, const char* name, const char* about, Request& request,
+                      std::function<int()> command)
 {
     CLI::App* const added = parent.add_subcommand(name, about);
     added->callback([&request, command = std::move(command)] { request.command = command; });
@@ -103,23 +98,22 @@ CLI::App* add_command(CLI::App& parent, const char* name, const char* about, Req
 void declare_commands(CLI::App& app, Request& request)
 {
     app.require_subcommand(1);
-    app.footer(kMore);
     add_config_option(*add_command(app, "run", "Watch this host and serve metrics until SIGTERM or SIGINT", request,
                                    [&] { return start_agent(request.config_file, RunMode::kServe); }),
                       request);
 
-    CLI::App* const check = add_command(app, "check", "Find every mistake in the configuration and the probes it names", request,
-                                        [&] {
-                                            return request.load ? check_and_load(request.config_file)
-                                                                : check_command(request.config_file, std::cout);
-                                        });
+    CLI::App* const check =
+        add_command(app, "check", "Find every mistake in the configuration and the probes it names", request, [&] {
+            return request.load ? check_and_load(request.config_file) : check_command(request.config_file, std::cout);
+        });
     add_config_option(*check, request);
     check->add_flag("--load", request.load, "Also load and attach everything once, then end (needs root)");
 
     CLI::App* const plugin = app.add_subcommand("plugin", "Look at probes; runs no code of theirs");
     plugin->require_subcommand(1);
-    add_config_option(*add_command(*plugin, "list", "The probes that are configured or found, and whether they can be used",
-                                   request, [&] { return list_command(request.config_file, std::cout, std::cerr); }),
+    add_config_option(*add_command(*plugin, "list",
+                                   "The probes that are configured or found, and whether they can be used", request,
+                                   [&] { return list_command(request.config_file, std::cout, std::cerr); }),
                       request);
     add_command(*plugin, "info", "What a probe says about itself: keys, metrics, programs, needs", request,
                 [&] { return info_command(request.plugin_file, std::cout, std::cerr); })
@@ -128,6 +122,23 @@ void declare_commands(CLI::App& app, Request& request)
         ->type_name("");
 
     add_command(app, "version", "The agent's version and the plugin ABI it offers", request, print_version);
+    app.footer(kMore); // last: commands that are added later would show it too
+}
+
+// The word that stands where a command should, of `app` or of the command that was found; CLI11 does not name it.
+void report_mistake(const CLI::App& app, const CLI::ParseError& mistake)
+{
+    const std::vector<CLI::App*> found = app.get_subcommands();
+    const CLI::App& parent = found.empty() ? app : *found.front();
+    const std::vector<std::string> words = parent.remaining();
+    std::vector<std::string> known;
+    for (const CLI::App* command : parent.get_subcommands([](const CLI::App*) { return true; }))
+        known.push_back(command->get_name());
+    if (dynamic_cast<const CLI::RequiredError*>(&mistake) == nullptr || known.empty() || words.empty())
+        static_cast<void>(app.exit(mistake));
+    else
+        std::cerr << "unknown command '" << words.front() << "'" << suggestion(words.front(), known)
+                  << "\nRun with --help for more information.\n";
 }
 
 int run_command_line(int count, char** arguments)
@@ -143,7 +154,7 @@ int run_command_line(int count, char** arguments)
         if (count < 2)
             std::cerr << app.help();
         else
-            app.exit(mistake);
+            report_mistake(app, mistake);
         return kExitUsage;
     }
     return request.command();

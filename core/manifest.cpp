@@ -100,8 +100,9 @@ void ManifestReader::read_identity(TableReader& root)
 {
     manifest_.name = required_text(root, "name");
     if (!manifest_.name.empty() && !is_probe_name(manifest_.name))
-        root.problem("name", "\"" + manifest_.name +
-                                 "\" is not a probe's name: a lower-case letter, then letters, digits and '_', 32 at most");
+        root.problem("name",
+                     "\"" + manifest_.name +
+                         "\" is not a probe's name: a lower-case letter, then letters, digits and '_', 32 at most");
     manifest_.version = required_text(root, "version");
     if (!manifest_.version.empty() && !is_semantic_version(manifest_.version))
         root.problem("version", "\"" + manifest_.version + "\" is not a semantic version such as \"1.0.0\"");
@@ -120,8 +121,9 @@ void ManifestReader::read_kernel(TableReader& root)
         if (capability_number(name))
             continue;
         const std::string nearest = nearest_name(name, known);
-        kernel.problem("capabilities", "unknown capability \"" + name + "\"" +
-                                           (nearest.empty() ? "; see capabilities(7)" : "; did you mean '" + nearest + "'?"));
+        kernel.problem("capabilities",
+                       "unknown capability \"" + name + "\"" +
+                           (nearest.empty() ? "; see capabilities(7)" : "; did you mean '" + nearest + "'?"));
     }
     kernel.report_unknown();
 }
@@ -144,8 +146,8 @@ void ManifestReader::read_bound(TableReader& table, const ManifestKey& key, cons
     const TomlEntry* const entry = table.entry(name);
     if (entry == nullptr)
         return;
-    const bool is_ordered = key.type == "integer" || key.type == "number" || key.type == "duration" ||
-                            key.type == "list of number";
+    const bool is_ordered =
+        key.type == "integer" || key.type == "number" || key.type == "duration" || key.type == "list of number";
     if (!is_ordered)
         return table.problem(name, "has no meaning for the type '" + key.type + "'; leave it out");
     ManifestKey bound_key;
@@ -195,8 +197,7 @@ void ManifestReader::read_key(TableReader& table)
         read_bound(table, key, "min", key.minimum);
         read_bound(table, key, "max", key.maximum);
         read_default(table, key);
-    }
-    else {
+    } else {
         for (const char* unread : {"min", "max", "default"})
             (void)table.entry(unread);
     }
@@ -258,8 +259,8 @@ void ManifestReader::read(const TomlTable& root)
     TableReader table(root, "", *problems_);
     read_identity(table);
     // What another ABI puts into its manifests is not ours to judge: its name and version are enough to refuse it.
-    const bool is_other_abi = manifest_.abi_major != 0 && (manifest_.abi_major != LIMPET_ABI_MAJOR ||
-                                                           manifest_.abi_minor > LIMPET_ABI_MINOR);
+    const bool is_other_abi =
+        manifest_.abi_major != 0 && (manifest_.abi_major != LIMPET_ABI_MAJOR || manifest_.abi_minor > LIMPET_ABI_MINOR);
     if (is_other_abi)
         return;
     manifest_.license = required_text(table, "license");

@@ -20,9 +20,9 @@ namespace limpet {
 // [[config]]: one key of [plugins.<name>].
 struct ManifestKey {
     std::string key;
-    std::string type;                // integer, number, boolean, text, duration, list of text, list of number
+    std::string type; // integer, number, boolean, text, duration, list of text, list of number
     ConfigValue default_value;
-    std::optional<double> minimum;   // "min" and "max": for integer, number, duration and the items of a number list
+    std::optional<double> minimum; // "min" and "max": for integer, number, duration and the items of a number list
     std::optional<double> maximum;
     std::vector<std::string> values; // for text: the allowed ones; empty: any
     bool reloadable = false;

@@ -74,7 +74,7 @@ Error cut_short(const std::string& name, uint64_t size_bytes, const std::string&
 // What can be told from the first bytes. Returns the size of the file.
 Result<uint64_t> check_head(int fd, const std::string& name)
 {
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd, &status) != 0)
         return errno_error(name + ": cannot be read");
     const auto size_bytes = static_cast<uint64_t>(status.st_size);

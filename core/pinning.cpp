@@ -101,7 +101,8 @@ std::vector<CpuLoad> parse_cpu_loads(std::string_view proc_stat)
         double total = 0;
         double idle = 0;
         double ticks = 0;
-        for (int field = 0; field < 8 && fields >> ticks; ++field) { // proc(5): user nice system idle iowait irq softirq steal
+        for (int field = 0; field < 8 && fields >> ticks;
+             ++field) { // proc(5): user nice system idle iowait irq softirq steal
             total += ticks;
             if (field == 3 || field == 4)
                 idle += ticks;
@@ -121,7 +122,8 @@ uint32_t choose_cpu(const std::vector<uint32_t>& allowed, const std::vector<uint
     if (candidates.empty())
         candidates = allowed;
     const auto busy = [&](uint32_t cpu) {
-        const auto found = std::find_if(loads.begin(), loads.end(), [&](const CpuLoad& load) { return load.cpu == cpu; });
+        const auto found =
+            std::find_if(loads.begin(), loads.end(), [&](const CpuLoad& load) { return load.cpu == cpu; });
         return found == loads.end() ? 1.0 : found->busy;
     };
     double least = 1.0;
@@ -151,7 +153,8 @@ Result<std::string> pin_agent(const AgentConfig& agent)
     for (const uint32_t cpu : cpus)
         set.add(cpu);
     if (::sched_setaffinity(0, CpuSet::size(), set.get()))
-        return errno_error("cannot run on CPU " + list_of(cpus) + " (agent.cpus; this process may use those of its cpuset, "
+        return errno_error("cannot run on CPU " + list_of(cpus) +
+                           " (agent.cpus; this process may use those of its cpuset, "
                            "`taskset -p <pid>`)");
     if (agent.nice != 0 && ::setpriority(PRIO_PROCESS, 0, agent.nice))
         return errno_error("cannot set agent.nice = " + std::to_string(agent.nice));

@@ -66,8 +66,9 @@ Result<PluginFile> open_configured_plugin(const AgentConfig& agent, const ProbeC
     if (!file && file.error().error_number == ENOENT)
         return missing_file(path, probe);
     if (file && file->manifest.name != probe.name)
-        return Error{0, path.string() + ": is the probe '" + file->manifest.name + "', but the configuration uses it in [plugins." +
-                            probe.name + "]; rename the table to [plugins." + file->manifest.name + "]"};
+        return Error{0, path.string() + ": is the probe '" + file->manifest.name +
+                            "', but the configuration uses it in [plugins." + probe.name +
+                            "]; rename the table to [plugins." + file->manifest.name + "]"};
     return file;
 }
 

@@ -33,8 +33,10 @@ Done check_sum(const OwnedFd& fd, const std::filesystem::path& path, const std::
         return Error{sum.error().error_number, path.string() + ": " + sum.error().text};
     if (*sum == sha256)
         return done();
-    return Error{0, path.string() + ": its SHA-256 sum is " + *sum + ", the configuration wants " + sha256 +
-                        "; put the right file there, or, if you know why it changed, the new sum (`sha256sum FILE`) into `sha256`"};
+    return Error{
+        0,
+        path.string() + ": its SHA-256 sum is " + *sum + ", the configuration wants " + sha256 +
+            "; put the right file there, or, if you know why it changed, the new sum (`sha256sum FILE`) into `sha256`"};
 }
 
 // What the dynamic linker said, without Boost's frame around it and with the file's real name.
@@ -57,9 +59,10 @@ Error load_error(const PluginFile& file, const std::string& message)
     if (const size_t at = message.find(kUndefined); at != std::string::npos) {
         const size_t begin = at + kUndefined.size();
         const std::string symbol = message.substr(begin, message.find_first_of(" \t\n,(", begin) - begin);
-        return {0, name + ": undefined symbol '" + symbol +
-                       "': the probe uses code that it does not bring; link it with -z defs as limpet_add_probe() does, "
-                       "which names what is missing"};
+        return {0,
+                name + ": undefined symbol '" + symbol +
+                    "': the probe uses code that it does not bring; link it with -z defs as limpet_add_probe() does, "
+                    "which names what is missing"};
     }
     if (message.find("failed to map segment") != std::string::npos)
         return {0, name + ": cannot be mapped: " + message + "; is its file system mounted noexec?"};

@@ -36,7 +36,7 @@ struct PluginFile {
 
 // The mapped code of a probe and its checked descriptor.
 struct PluginLibrary {
-    OwnedFd fd;                         // keeps the name /proc/self/fd/N taken: the dynamic linker knows libraries by name
+    OwnedFd fd; // keeps the name /proc/self/fd/N taken: the dynamic linker knows libraries by name
     boost::dll::shared_library library; // dies after `plugin`
     const limpet_plugin* plugin = nullptr;
 };

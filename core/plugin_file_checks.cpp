@@ -60,7 +60,7 @@ bool is_trusted_owner(uid_t owner)
 {
     if (owner == 0 || owner == ::geteuid())
         return true;
-    struct stat agent {};
+    struct stat agent{};
     return ::stat("/proc/self/exe", &agent) == 0 && agent.st_uid == owner;
 }
 
@@ -79,7 +79,7 @@ Done check_owner_and_mode(const std::filesystem::path& path, const struct stat& 
 Done check_directories_above(const std::filesystem::path& path)
 {
     for (std::filesystem::path at = path.parent_path();; at = at.parent_path()) {
-        struct stat status {};
+        struct stat status{};
         if (::stat(at.c_str(), &status) != 0)
             return errno_error(path.string() + ": cannot look at the directory " + at.string());
         if ((status.st_mode & kWritableByOthers) != 0) {
@@ -116,7 +116,7 @@ Result<OwnedFd> open_trusted(const std::filesystem::path& path)
     const std::filesystem::path file = error ? path : directory / path.filename();
 
     // Looked at before it is opened, since opening a device can do things.
-    struct stat status {};
+    struct stat status{};
     if (::lstat(file.c_str(), &status) != 0)
         return errno_error(file.string());
     if (const Done kind = check_kind(file, status); !kind)

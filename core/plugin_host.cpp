@@ -251,9 +251,8 @@ void PluginHost::end_collect(Families& families)
     workloads_ = nullptr;
     last_samples_ = samples_.size();
     for (Sample& sample : samples_)
-        families.add(sample.metric->name,
-                     sample.metric->kind == "counter" ? MetricKind::kCounter : MetricKind::kGauge, sample.metric->help,
-                     std::move(sample.labels), sample.value);
+        families.add(sample.metric->name, sample.metric->kind == "counter" ? MetricKind::kCounter : MetricKind::kGauge,
+                     sample.metric->help, std::move(sample.labels), sample.value);
     samples_.clear();
 }
 

@@ -13,8 +13,7 @@ namespace limpet {
 namespace {
 
 constexpr const char* kRing = "limpet_events";
-constexpr const char* kIngressSection = "limpet/stream_ingress";
-constexpr const char* kEgressSection = "limpet/stream_egress";
+constexpr const char* kStreamSection = "limpet/stream";
 
 std::string joined(const std::vector<ConfigProblem>& problems)
 {
@@ -75,37 +74,43 @@ Done Probe::bring_up(const ProbeSurroundings& surroundings)
     reason_.clear();
     thrown_.reset();
     tap_ = &surroundings.tap;
-    if (const Done read = read_file(surroundings); !read)
+    const Result<PluginFile> file = read_file(surroundings);
+    if (!file)
+        return file.error();
+    if (const Done read = read_declarations(*file); !read)
         return read;
     if (const Done checked = check_metric_names(surroundings.taken_metrics); !checked)
         return checked;
-    if (const Done made = make_instance(); !made)
+    if (const Done made = make_instance(*file); !made)
         return made;
-    if (!file_->bpf_object.empty())
-        if (const Done loaded = load_object(surroundings); !loaded)
+    if (!file->bpf_object.empty())
+        if (const Done loaded = load_object(*file, surroundings); !loaded)
             return loaded;
     if (const Done started = instance_->start(loaded_ ? &loaded_->object : nullptr); !started)
         return started;
     note_missing_programs();
-    file_.reset(); // its bytes are in the kernel now
     return done();
 }
 
-Done Probe::read_file(const ProbeSurroundings& surroundings)
+Result<PluginFile> Probe::read_file(const ProbeSurroundings& surroundings)
 {
     Result<PluginFile> file = open_configured_plugin(surroundings.agent, config_);
     if (!file)
-        return file.error();
-    file_ = std::move(*file);
-    file_identity_ = identity_of_file(file_->path);
-    manifest_ = file_->manifest;
+        return file;
+    file_identity_ = identity_of_file(file->path);
+    manifest_ = file->manifest;
     for (const Error& lack : check_host(read_host_facts(surroundings.agent.cgroup_root), manifest_.capabilities))
         return Error{EOPNOTSUPP, lack.text};
     if (const auto problems = check_probe_config(config_, manifest_); !problems.empty())
         return Error{0, joined(problems)};
-    Result<BpfMetrics> declared = read_bpf_metrics(file_->bpf_object);
+    return file;
+}
+
+Done Probe::read_declarations(const PluginFile& file)
+{
+    Result<BpfMetrics> declared = read_bpf_metrics(file.bpf_object);
     if (!declared)
-        return Error{0, file_->path.string() + ": " + declared.error().text};
+        return Error{0, file.path.string() + ": " + declared.error().text};
     declared_ = std::move(*declared);
     Result<BoundsByVariable> bounds = read_bounds(declared_, config_.values);
     if (!bounds)
@@ -125,9 +130,9 @@ Done Probe::check_metric_names(const std::vector<std::string>& taken) const
     return done();
 }
 
-Done Probe::make_instance()
+Done Probe::make_instance(const PluginFile& file)
 {
-    Result<PluginLibrary> library = load_plugin(*file_);
+    Result<PluginLibrary> library = load_plugin(file);
     if (!library)
         return library.error();
     const limpet_plugin* plugin = keep_mapped(std::move(*library));
@@ -145,25 +150,23 @@ uint32_t Probe::table_rows(uint32_t declared) const
     return manifest_.series ? manifest_.series : declared;
 }
 
-Done Probe::load_object(const ProbeSurroundings& surroundings)
+Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroundings)
 {
     parser_number_ = tap_->free_parser_number();
-    const ObjectSettings settings{declared_,
-                                  config_.values,
-                                  bounds_,
-                                  config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
-                                  parser_number_,
-                                  *tap_};
+    const ObjectSettings settings{
+        declared_,      config_.values,
+        bounds_,        config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
+        parser_number_, *tap_};
     BpfPlan plan;
     plan.name = config_.name;
-    plan.bytes = file_->bpf_object;
+    plan.bytes = file.bpf_object;
     plan.programs = manifest_.programs;
     plan.prepare = [&settings](BpfObject& object) { return prepare_object(object, settings); };
     plan.cgroup_fd = surroundings.cgroup_fd;
     Result<LoadedBpf> loaded = load_bpf(plan);
     if (!loaded)
         return loaded.error();
-    loaded_.emplace(std::move(*loaded));
+    loaded_ = std::make_unique<LoadedBpf>(std::move(*loaded));
     kernel_memory_bytes_ = loaded_->object.kernel_memory_bytes();
     Result<KernelStats> stats = KernelStats::open(loaded_->object);
     if (!stats)
@@ -195,14 +198,13 @@ Done Probe::open_tables()
 Done Probe::enter_parsers()
 {
     const BpfObject& object = loaded_->object;
-    const std::string ingress = object.program_in_section(kIngressSection);
-    const std::string egress = object.program_in_section(kEgressSection);
+    const std::string parser = object.program_in_section(kStreamSection);
     const uint32_t number = std::exchange(parser_number_, 0);
-    if (ingress.empty() && egress.empty())
+    if (parser.empty())
         return done();
     if (number == 0)
         return Error{0, "there is room for " + std::to_string(kMaxParsers - 1) + " stream parsers; disable one"};
-    if (const Done entered = tap_->set_parser(number, object.program_fd(ingress), object.program_fd(egress)); !entered)
+    if (const Done entered = tap_->set_parser(number, object.program_fd(parser)); !entered)
         return entered;
     parser_number_ = number;
     return done();
@@ -213,8 +215,8 @@ void Probe::note_missing_programs()
     if (!loaded_)
         return;
     for (const MissingProgram& replaced : loaded_->replaced)
-        log(LogLevel::kInfo, config_.name, "program " + replaced.name + " is replaced by an alternative: " +
-                                               replaced.reason);
+        log(LogLevel::kInfo, config_.name,
+            "program " + replaced.name + " is replaced by an alternative: " + replaced.reason);
     for (const MissingProgram& missing : loaded_->missing) {
         log(LogLevel::kWarn, config_.name, "works without program " + missing.name + ": " + missing.reason);
         reason_ += (reason_.empty() ? "" : "; ") + missing.name + " is missing" +
@@ -241,7 +243,6 @@ void Probe::take_down()
     tables_.clear();
     stats_ = KernelStats();
     loaded_.reset();
-    file_.reset();
     kernel_memory_bytes_ = 0;
 }
 

@@ -88,10 +88,11 @@ public:
 
 private:
     Done bring_up(const ProbeSurroundings& surroundings);
-    Done read_file(const ProbeSurroundings& surroundings);
+    Result<PluginFile> read_file(const ProbeSurroundings& surroundings);
+    Done read_declarations(const PluginFile& file);
     Done check_metric_names(const std::vector<std::string>& taken) const;
-    Done make_instance();
-    Done load_object(const ProbeSurroundings& surroundings);
+    Done make_instance(const PluginFile& file);
+    Done load_object(const PluginFile& file, const ProbeSurroundings& surroundings);
     Done enter_parsers();
     Done open_tables();
     void note_missing_programs();
@@ -104,15 +105,14 @@ private:
     std::string reason_ = "not started";
     bool is_running_ = false;
 
-    std::optional<PluginFile> file_; // during start only
-    std::optional<Error> thrown_;    // by on_event, until settle()
+    std::optional<Error> thrown_; // by on_event, until settle()
     std::string file_identity_;
     Manifest manifest_;
     BpfMetrics declared_;
     BoundsByVariable bounds_;
     Tap* tap_ = nullptr;
     uint32_t parser_number_ = 0;
-    std::optional<LoadedBpf> loaded_;
+    std::unique_ptr<LoadedBpf> loaded_; // null: the probe brings no BPF, or does not run
     KernelStats stats_;
     std::vector<SeriesTable> tables_;
     std::unique_ptr<PluginInstance> instance_; // after loaded_: its stop() still sees the maps

@@ -8,9 +8,9 @@
 namespace limpet {
 namespace {
 
-constexpr size_t kMaxBounds = 22;                // LIMPET_MAX_BOUNDS
-constexpr uint64_t kBoundUnused = ~0ULL >> 1;    // LIMPET_BOUND_UNUSED
-constexpr uint32_t kFewestRows = 2;              // the overflow row and one more
+constexpr size_t kMaxBounds = 22;             // LIMPET_MAX_BOUNDS
+constexpr uint64_t kBoundUnused = ~0ULL >> 1; // LIMPET_BOUND_UNUSED
+constexpr uint32_t kFewestRows = 2;           // the overflow row and one more
 
 std::string mistake_in(const std::vector<double>& bounds)
 {
@@ -77,18 +77,9 @@ Done size_tables(BpfObject& object, const ObjectSettings& settings)
     return done();
 }
 
-Done size_other_maps(BpfObject& object)
+Done size_stats(BpfObject& object)
 {
-    for (const std::string& map : object.map_names()) {
-        const uint32_t entries = map == "limpet_stats"      ? possible_cpus()
-                                 : map.ends_with("_slots") ? kConnections
-                                                           : 0;
-        if (entries == 0)
-            continue;
-        if (const Done resized = object.resize_map(map, entries); !resized)
-            return resized;
-    }
-    return done();
+    return object.has_map("limpet_stats") ? object.resize_map("limpet_stats", possible_cpus()) : done();
 }
 
 } // namespace
@@ -102,7 +93,7 @@ Result<BoundsByVariable> read_bounds(const BpfMetrics& declared, const std::map<
         const auto* bounds = found == values.end() ? nullptr : std::get_if<std::vector<double>>(&found->second);
         const std::string mistake =
             bounds ? mistake_in(*bounds) : "is not declared as a list of number in the manifest";
-        if (mistake.empty())
+        if (bounds && mistake.empty())
             all[variable.variable] = *bounds;
         else
             mistakes += (mistakes.empty() ? "" : "\n") + ("config key \"" + variable.config_key + "\": " + mistake);
@@ -128,7 +119,7 @@ Done prepare_object(BpfObject& object, const ObjectSettings& settings)
     for (const auto& step : {set_config_variables, set_bounds, size_tables})
         if (const Done prepared = step(object, settings); !prepared)
             return prepared;
-    if (const Done sized = size_other_maps(object); !sized)
+    if (const Done sized = size_stats(object); !sized)
         return sized;
     for (const char* map : kSharedMaps)
         if (object.has_map(map))

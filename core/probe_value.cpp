@@ -166,9 +166,12 @@ struct Type {
     Result<ConfigValue> (*read)(const ManifestKey&, const RawValue&);
 };
 constexpr Type kTypes[] = {
-    {"integer", typed_integer},     {"number", typed_number},
-    {"boolean", typed_boolean},     {"text", typed_text},
-    {"duration", typed_duration},   {"list of text", typed_text_list},
+    {"integer", typed_integer},
+    {"number", typed_number},
+    {"boolean", typed_boolean},
+    {"text", typed_text},
+    {"duration", typed_duration},
+    {"list of text", typed_text_list},
     {"list of number", typed_number_list},
 };
 
@@ -187,12 +190,12 @@ Result<RawValue> raw_list(const TomlValue& value, const TomlArray& items)
 {
     const auto is_text = [](const TomlValue& item) { return std::holds_alternative<std::string>(item.data); };
     if (items.empty())
-        return RawValue{value.position, std::vector<std::string>{}, "empty array"};
+        return RawValue{value.position, std::vector<std::string>{}, "empty array", {}};
     if (std::all_of(items.begin(), items.end(), is_text)) {
         std::vector<std::string> texts;
         for (const TomlValue& item : items)
             texts.push_back(std::get<std::string>(item.data));
-        return RawValue{value.position, std::move(texts), "array of string"};
+        return RawValue{value.position, std::move(texts), "array of string", {}};
     }
     if (!std::all_of(items.begin(), items.end(), is_number))
         return Error{0, "a list must hold strings only or numbers only"};
@@ -202,14 +205,14 @@ Result<RawValue> raw_list(const TomlValue& value, const TomlArray& items)
         is_whole = is_whole && std::holds_alternative<int64_t>(item.data);
         numbers.push_back(number_of(item));
     }
-    return RawValue{value.position, std::move(numbers), is_whole ? "array of integer" : "array of float"};
+    return RawValue{value.position, std::move(numbers), is_whole ? "array of integer" : "array of float", {}};
 }
 
 } // namespace
 
 Result<RawValue> raw_value(const TomlValue& value)
 {
-    RawValue raw{value.position, ConfigValue{}, type_name(value)};
+    RawValue raw{value.position, ConfigValue{}, type_name(value), {}};
     if (const auto* integer = std::get_if<int64_t>(&value.data))
         raw.value = *integer;
     else if (const auto* number = std::get_if<double>(&value.data))
@@ -221,7 +224,8 @@ Result<RawValue> raw_value(const TomlValue& value)
     else if (const auto* items = std::get_if<TomlArray>(&value.data))
         return raw_list(value, *items);
     else
-        return Error{0, "a " + type_name(value) + " cannot stand here; use an integer, number, boolean, string or list"};
+        return Error{0,
+                     "a " + type_name(value) + " cannot stand here; use an integer, number, boolean, string or list"};
     return raw;
 }
 

@@ -114,8 +114,8 @@ void log_problems(const std::vector<ConfigProblem>& problems)
 {
     for (const ConfigProblem& problem : problems)
         log(LogLevel::kError, "agent", to_string(problem));
-    log(LogLevel::kError, "agent", "the old configuration stays in force; mistakes in the new one: " +
-                                       std::to_string(problems.size()));
+    log(LogLevel::kError, "agent",
+        "the old configuration stays in force; mistakes in the new one: " + std::to_string(problems.size()));
 }
 
 } // namespace
@@ -175,9 +175,10 @@ void reload(AgentState& state, Config& config, const std::filesystem::path& file
     config.agent = running;
     add_stale_probes(state, config, plan);
     apply(state, config, plan);
-    log(LogLevel::kInfo, "agent", "configuration read again: " + std::to_string(plan.start.size()) + " started, " +
-                                      std::to_string(plan.change.size() + plan.replace.size()) + " changed, " +
-                                      std::to_string(plan.stop.size()) + " stopped");
+    log(LogLevel::kInfo, "agent",
+        "configuration read again: " + std::to_string(plan.start.size()) + " started, " +
+            std::to_string(plan.change.size() + plan.replace.size()) + " changed, " + std::to_string(plan.stop.size()) +
+            " stopped");
 }
 
 } // namespace limpet

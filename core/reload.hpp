@@ -15,11 +15,11 @@
 namespace limpet {
 
 struct ReloadPlan {
-    std::vector<std::string> stop;    // no longer enabled
-    std::vector<std::string> start;   // newly enabled
-    std::vector<std::string> replace; // another file or table size: has to start anew
-    std::vector<std::string> change;  // own keys differ: starts anew unless it can take them while it runs
-    std::vector<std::string> accept;  // only `accept` differs
+    std::vector<std::string> stop;          // no longer enabled
+    std::vector<std::string> start;         // newly enabled
+    std::vector<std::string> replace;       // another file or table size: has to start anew
+    std::vector<std::string> change;        // own keys differ: starts anew unless it can take them while it runs
+    std::vector<std::string> accept;        // only `accept` differs
     std::vector<std::string> needs_restart; // keys of [agent] that a running agent cannot change
 };
 

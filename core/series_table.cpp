@@ -136,8 +136,7 @@ void SeriesTable::append_labels(Labels& labels, const KeyLabel& label, uint32_t 
     const std::byte* slot = keys_.data() + row * array_stride(layout_.slot_size_bytes);
     const std::span<const std::byte> key(slot, layout_.key_size_bytes);
     if (label.decoder == LabelDecoder::kWorkload) {
-        const auto number =
-            static_cast<uint32_t>(unsigned_number(key.subspan(label.offset_bytes, label.size_bytes)));
+        const auto number = static_cast<uint32_t>(unsigned_number(key.subspan(label.offset_bytes, label.size_bytes)));
         const WorkloadName name =
             row == kOverflowRow ? WorkloadName{kOverflowText, kOverflowText} : workloads.name(number);
         labels.push_back({"container_id", name.container_id});

@@ -26,8 +26,8 @@ namespace limpet {
 struct SeriesSource {
     int keys_fd = -1;
     int rows_fd = -1;
-    uint32_t rows = 0;   // including the overflow row
-    uint32_t shards = 1; // elements of <table>_rows per row
+    uint32_t rows = 0;               // including the overflow row
+    uint32_t shards = 1;             // elements of <table>_rows per row
     std::span<const std::byte> used; // <table>_used: rows handed out so far
 };
 

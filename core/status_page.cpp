@@ -49,13 +49,15 @@ std::string probes_table(const AgentState& state)
 {
     std::string html = "<h2>Probes</h2>";
     if (state.probes.empty())
-        return html + "<p>No probe is enabled: set <code>enabled = true</code> in a table <code>[plugins.…]</code>.</p>";
+        return html +
+               "<p>No probe is enabled: set <code>enabled = true</code> in a table <code>[plugins.…]</code>.</p>";
     html += "<table><tr><th>Probe</th><th>Version</th><th>State</th><th>Reason</th><th class=\"number\">Series</th>"
             "<th class=\"number\">Kernel memory</th></tr>";
     for (const auto& probe : state.probes) {
         const std::string name = to_string(probe->state());
-        html += "<tr>" + cell(probe->name()) + cell(probe->manifest().version) + "<td class=\"" + name + "\">" + name +
-                "</td>" + cell(first_line(probe->reason())) +
+        html += "<tr>" + cell(probe->name()) + cell(probe->manifest().version);
+        html.append("<td class=\"").append(name).append("\">").append(name).append("</td>");
+        html += cell(first_line(probe->reason())) +
                 number_cell(std::to_string(probe->series()) + " of " + std::to_string(probe->series_limit())) +
                 number_cell(formatted("%.1f MB", static_cast<double>(probe->kernel_memory_bytes()) / 1e6)) + "</tr>";
     }
@@ -75,8 +77,9 @@ std::string cost_table(AgentState& state)
                 number_cell(seconds ? formatted("%.0f", price) : "–") +
                 number_cell(seconds ? formatted("%.3f", *seconds) : "–") + "</tr>";
     }
-    return html + "</table><p>Measured in short windows. The core's tap calls the probes' parsers: their time is in its "
-                  "figures. The core's maps and programs take " +
+    return html +
+           "</table><p>Measured in short windows. The core's tap calls the probes' parsers: their time is in its "
+           "figures. The core's maps and programs take " +
            formatted("%.1f MB", static_cast<double>(state.tap.kernel_memory_bytes()) / 1e6) + " of kernel memory.</p>";
 }
 

@@ -31,7 +31,8 @@ int StopSignals::wait_until(std::chrono::steady_clock::time_point until) const
     using namespace std::chrono;
     const sigset_t set = awaited();
     const auto left = std::max(nanoseconds(0), duration_cast<nanoseconds>(until - steady_clock::now()));
-    const timespec timeout{static_cast<time_t>(left.count() / 1'000'000'000), static_cast<long>(left.count() % 1'000'000'000)};
+    const timespec timeout{static_cast<time_t>(left.count() / 1'000'000'000),
+                           static_cast<long>(left.count() % 1'000'000'000)};
     const int signal = ::sigtimedwait(&set, nullptr, &timeout);
     return signal > 0 ? signal : 0;
 }

@@ -158,8 +158,7 @@ void TableReader::report_unknown(const std::string& noun)
     for (const TomlEntry& found : table_->entries) {
         if (std::find(asked_.begin(), asked_.end(), found.key) != asked_.end())
             continue;
-        problems_->push_back(
-            {found.position, dotted(found.key), "unknown " + noun + suggestion(found.key, asked_)});
+        problems_->push_back({found.position, dotted(found.key), "unknown " + noun + suggestion(found.key, asked_)});
     }
 }
 

@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <bit>
 
+#include "bpf_attach.hpp"
 #include "bpf_loader.hpp"
 
+// NOLINTBEGIN(readability-identifier-naming): symbols that the build makes
 extern "C" const std::byte limpet_tap_object[];
 extern "C" const std::byte limpet_tap_object_end[];
+// NOLINTEND(readability-identifier-naming)
 
 namespace limpet {
 namespace {
@@ -17,6 +20,7 @@ constexpr std::array<const char*, 3> kIterators = {"on_task_file", "on_mptcp_fil
 std::vector<ManifestProgram> optional_programs()
 {
     std::vector<ManifestProgram> programs;
+    programs.reserve(kIterators.size());
     for (const char* iterator : kIterators)
         programs.push_back({iterator, true, "", "sockets that are older than the agent stay without an owner"});
     return programs;
@@ -29,13 +33,6 @@ Done prepare(BpfObject& object, uint16_t listen_port)
     object.set_number("limpet_listen_port", listen_port);
     object.set_number("limpet_shard_mask", shards_for(cpus) - 1);
     return object.resize_map("limpet_stats", cpus);
-}
-
-Done enter(int map_fd, uint32_t index, int program_fd)
-{
-    if (program_fd >= 0 && bpf_map_update_elem(map_fd, &index, &program_fd, BPF_ANY))
-        return errno_error("cannot enter a parser as number " + std::to_string(index));
-    return done();
 }
 
 } // namespace
@@ -73,7 +70,7 @@ Result<Tap> Tap::load(uint16_t listen_port)
     tap.stats_ = std::move(*stats);
     tap.kernel_memory_bytes_ = tap.object_.kernel_memory_bytes();
     if (const Done entered =
-            tap.set_parser(0, tap.object_.program_fd("tap_open_ingress"), tap.object_.program_fd("tap_open_egress"));
+            tap.set_parser(0, tap.object_.program_fd("tap_open"));
         !entered)
         return entered.error();
     return tap;
@@ -92,9 +89,12 @@ Result<std::vector<std::string>> Tap::attach_owners()
 
 Done Tap::attach_segments(int cgroup_fd)
 {
-    for (const char* program : {"tap_ingress", "tap_egress"})
-        if (const Done attached = object_.attach(program, cgroup_fd); !attached)
-            return attached;
+    for (const bpf_attach_type hook : {BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS}) {
+        Result<OwnedFd> link = attach_to_hook(object_.program_fd("tap"), "tap", hook, cgroup_fd);
+        if (!link)
+            return link.error();
+        segment_links_.push_back(std::move(*link));
+    }
     return done();
 }
 
@@ -110,22 +110,18 @@ uint32_t Tap::free_parser_number() const
     return found == is_taken_.end() ? 0 : static_cast<uint32_t>(found - is_taken_.begin());
 }
 
-Done Tap::set_parser(uint32_t number, int ingress_fd, int egress_fd)
+Done Tap::set_parser(uint32_t number, int program_fd)
 {
+    if (bpf_map_update_elem(object_.map_fd("limpet_parsers"), &number, &program_fd, BPF_ANY))
+        return errno_error("cannot enter a parser as number " + std::to_string(number));
     is_taken_[number] = true;
-    Done entered = enter(object_.map_fd("limpet_ingress"), number, ingress_fd);
-    if (entered)
-        entered = enter(object_.map_fd("limpet_egress"), number, egress_fd);
-    if (!entered)
-        clear_parser(number);
-    return entered;
+    return done();
 }
 
 void Tap::clear_parser(uint32_t number)
 {
     is_taken_[number] = false;
-    (void)bpf_map_delete_elem(object_.map_fd("limpet_ingress"), &number);
-    (void)bpf_map_delete_elem(object_.map_fd("limpet_egress"), &number);
+    (void)bpf_map_delete_elem(object_.map_fd("limpet_parsers"), &number);
 }
 
 Result<Workloads> Tap::workloads(CgroupPaths paths)

@@ -14,6 +14,7 @@
 
 #include "bpf_object.hpp"
 #include "kernel_stats.hpp"
+#include "owned_fd.hpp"
 #include "result.hpp"
 #include "workloads.hpp"
 
@@ -23,10 +24,8 @@ namespace limpet {
 [[nodiscard]] std::span<const std::byte> tap_object();
 
 // Maps of the tap that a probe's object uses in place of its own.
-inline constexpr std::array<const char*, 4> kSharedMaps = {"limpet_connections", "limpet_sockets", "limpet_ingress",
-                                                           "limpet_egress"};
-inline constexpr uint32_t kMaxParsers = 16;         // LIMPET_MAX_PARSERS; number 0 is the tap's own
-inline constexpr uint32_t kConnections = 16384;     // LIMPET_CONNECTIONS
+inline constexpr std::array<const char*, 3> kSharedMaps = {"limpet_connections", "limpet_sockets", "limpet_parsers"};
+inline constexpr uint32_t kMaxParsers = 16;     // LIMPET_MAX_PARSERS; number 0 is the tap's own
 
 // Possible CPUs of the host, and into how many shards rows are split: a power of two, at most 8.
 [[nodiscard]] uint32_t possible_cpus();
@@ -46,8 +45,8 @@ public:
 
     // The lowest parser number that is free; 0 when there is none.
     [[nodiscard]] uint32_t free_parser_number() const;
-    // Enters a probe's programs (-1: none) for `number`, or takes them out again.
-    Done set_parser(uint32_t number, int ingress_fd, int egress_fd);
+    // Enters a probe's parser under `number`, or takes it out again.
+    Done set_parser(uint32_t number, int program_fd);
     void clear_parser(uint32_t number);
 
     [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
@@ -59,6 +58,7 @@ private:
     explicit Tap(BpfObject object) : object_(std::move(object)) {}
 
     BpfObject object_;
+    std::vector<OwnedFd> segment_links_; // the tap's two hooks
     KernelStats stats_;
     uint64_t kernel_memory_bytes_ = 0;
     std::array<bool, kMaxParsers> is_taken_{true};

@@ -15,7 +15,7 @@ Result<std::string> read_text_file(const std::filesystem::path& path, size_t lar
     const OwnedFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
     if (!fd.is_open())
         return errno_error("cannot be read");
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd.get(), &status) != 0)
         return errno_error("cannot be read");
     if (!S_ISREG(status.st_mode))

@@ -139,8 +139,8 @@ uint32_t first_lost_line(std::string_view text)
     std::vector<size_t> ends; // of each line, behind its newline
     for (size_t at = text.find('\n'); at != std::string_view::npos; at = text.find('\n', at + 1))
         ends.push_back(at + 1);
-    const auto first = std::partition_point(ends.begin(), ends.end(),
-                                            [&](size_t end) { return !is_lost(text.substr(0, end)); });
+    const auto first =
+        std::partition_point(ends.begin(), ends.end(), [&](size_t end) { return !is_lost(text.substr(0, end)); });
     return static_cast<uint32_t>(first - ends.begin() + 1);
 }
 
@@ -170,7 +170,8 @@ TomlDocument parse_toml(const std::string& text, const std::string& file)
 {
     TomlDocument document;
     if (count_dots(text) > kMaximumDots) {
-        document.problems.push_back({{file, 0, 0}, "", "not a TOML file that limpet reads: keys are nested too deeply"});
+        document.problems.push_back(
+            {{file, 0, 0}, "", "not a TOML file that limpet reads: keys are nested too deeply"});
         return document;
     }
     try {

@@ -72,8 +72,8 @@ std::string load_failure_text(std::string_view log, const std::string& program, 
         return "the BPF object does not load: " + reason + last_lines(log);
     if (verifier.empty())
         return "the BPF program " + program + " does not load: " + reason + last_lines(log);
-    return "the kernel's verifier rejects the BPF program " + program + ": " + reason + "; its last words:" +
-           last_lines(verifier);
+    return "the kernel's verifier rejects the BPF program " + program + ": " + reason +
+           "; its last words:" + last_lines(verifier);
 }
 
 } // namespace limpet

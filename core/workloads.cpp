@@ -82,10 +82,10 @@ std::optional<std::string> CgroupPaths::path_in(const Mount& mount, uint64_t id)
 
 std::optional<std::string> CgroupPaths::path_of(const WorkloadRecord& record) const
 {
-    const auto in_v1 = path_in(memory_v1_, record.cgroup_v1_id);
+    std::optional<std::string> in_v1 = path_in(memory_v1_, record.cgroup_v1_id);
     if (in_v1 && *in_v1 != "/")
         return in_v1;
-    if (const auto in_v2 = path_in(unified_, record.cgroup_id))
+    if (std::optional<std::string> in_v2 = path_in(unified_, record.cgroup_id))
         return in_v2;
     const std::string path = cgroup_of_task(contents_of("/proc/" + std::to_string(record.tgid) + "/cgroup"));
     return path.empty() ? std::nullopt : std::optional(path);
@@ -112,8 +112,8 @@ void Workloads::refresh()
     names_.resize(std::max<size_t>(names_.size(), count));
     for (uint32_t number = 1; number < count; ++number) {
         const std::byte* place = records_.data() + number * sizeof(WorkloadRecord);
-        const bool is_whole = __atomic_load_n(
-            reinterpret_cast<const uint32_t*>(place + offsetof(WorkloadRecord, used)), __ATOMIC_ACQUIRE);
+        const bool is_whole = __atomic_load_n(reinterpret_cast<const uint32_t*>(place + offsetof(WorkloadRecord, used)),
+                                              __ATOMIC_ACQUIRE);
         if (names_[number] || !is_whole)
             continue;
         WorkloadRecord record{};
@@ -125,7 +125,10 @@ void Workloads::refresh()
 
 const WorkloadName& Workloads::name(uint32_t number) const
 {
-    return number < names_.size() && names_[number] ? *names_[number] : unknown_workload();
+    if (number >= names_.size())
+        return unknown_workload();
+    const std::optional<WorkloadName>& known = names_[number];
+    return known ? *known : unknown_workload();
 }
 
 std::vector<WorkloadName> Workloads::all() const

@@ -27,9 +27,13 @@ public:
             requests = 0;
         for (auto& [workload, requests] : at_client_)
             requests = 0;
-        for (const http_slot& slot : host_.map_view<http_slot>("http_slots")) {
-            add(at_server_, slot.queue, slot.halves[INGRESS], slot.halves[EGRESS]);
-            add(at_client_, slot.queue, slot.halves[EGRESS], slot.halves[INGRESS]);
+        for (const http_connection& connection : host_.map_view<http_connection>("limpet_connections")) {
+            if (connection.head.cookie == 0)
+                continue;
+            if (connection.halves[INGRESS].flags & HALF_CARRIES_REQUESTS)
+                add(at_server_, connection.head);
+            else if (connection.halves[EGRESS].flags & HALF_CARRIES_REQUESTS)
+                add(at_client_, connection.head);
         }
         report("http_server_active_requests", at_server_);
         report("http_client_active_requests", at_client_);
@@ -39,16 +43,14 @@ private:
     // Workloads stay listed once seen, so that their gauge returns to 0 instead of vanishing.
     using InFlight = std::map<uint32_t, uint32_t>;
 
-    static void add(InFlight& in_flight, const http_queue& queue, const http_half& requests, const http_half& responses)
+    static void add(InFlight& in_flight, const limpet_connection_head& head)
     {
-        if (queue.generation != requests.generation || !(requests.flags & HALF_CARRIES_REQUESTS))
-            return;
-        const uint32_t answered = responses.generation == queue.generation ? responses.count : 0;
-        const auto entry = in_flight.find(queue.workload);
+        const auto requests = static_cast<uint16_t>(head.begun - head.done); // the counters wrap around
+        const auto entry = in_flight.find(head.workload);
         if (entry != in_flight.end())
-            entry->second += queue.count - answered;
+            entry->second += requests;
         else if (in_flight.size() < kMaxWorkloads)
-            in_flight.emplace(queue.workload, queue.count - answered);
+            in_flight.emplace(head.workload, requests);
     }
 
     void report(const char* metric, const InFlight& in_flight) const

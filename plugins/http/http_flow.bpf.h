@@ -49,113 +49,110 @@ static __always_inline __u64 elapsed(__u64 from_ns, __u64 to_ns)
     return to_ns > from_ns ? to_ns - from_ns : 0;
 }
 
-static __always_inline int carries_requests(const struct http_half *half, __u16 generation)
+static __always_inline int carries_requests(const struct http_half *half)
 {
-    return half->generation == generation && half->flags & HALF_CARRIES_REQUESTS;
+    return half->flags & HALF_CARRIES_REQUESTS;
 }
 
-static __always_inline __u32 answered(const struct http_half *responses, __u16 generation)
+static __always_inline __u16 unanswered(const struct http_connection *connection)
 {
-    return responses->generation == generation ? responses->count : 0;
+    return connection->head.begun - connection->head.done;
 }
 
-/* Requests queued on the connection of this generation. */
-static __always_inline __u32 queued(const struct http_queue *queue, __u16 generation)
+/* Puts the request that half has just read behind those that wait for their answers. */
+static __always_inline void queue_request(struct http_connection *connection, struct http_half *half)
 {
-    return queue->generation == generation ? queue->count : 0;
-}
-
-/* Begins a half anew for the connection that now has the slot. The cached row and head belong to the old one. */
-static __always_inline void begin_half(struct http_half *half, __u16 generation, __u16 workload)
-{
-    __builtin_memset(half, 0, sizeof(*half));
-    half->generation = generation;
-    half->workload = workload;
-}
-
-/* Only stores to the queue: so its line need not come back from the other CPU first. */
-static __always_inline void queue_request(struct http_queue *queue, struct http_half *half)
-{
-    __u64 request = half->first_ns << 4 | half->method;
-
-    queue->older[half->count & (QUEUE_LENGTH - 1)] = request;
-    queue->newest = request;
-    queue->generation = half->generation;
-    queue->workload = half->workload;
-    half->count++;
+    if (unanswered(connection)) /* pipelined: else the second pair of lines need not be touched */
+        connection->older[(connection->head.begun - 1) & (QUEUE_LENGTH - 1)] = connection->newest;
+    connection->newest = half->first_ns << 4 | half->method;
+    connection->head.begun++;
     half->flags |= HALF_IS_CONFIRMED;
-    queue->count = half->count;
 }
 
-/* The request of this number: start_ns << 4 | method. */
-static __always_inline __u64 request_at(const struct http_queue *queue, __u32 number)
+/* The request that is answered next: start_ns << 4 | method. */
+static __always_inline __u64 front_request(const struct http_connection *connection)
 {
-    return number + 1 == queue->count ? queue->newest : queue->older[number & (QUEUE_LENGTH - 1)];
+    return unanswered(connection) == 1 ? connection->newest
+                                       : connection->older[connection->head.done & (QUEUE_LENGTH - 1)];
 }
 
-/* Takes the request at the queue's front off and counts it. `error` says how it ended; ERROR_NONE: whole. `peer` is the
- * server, at the client's end. */
-static __always_inline void finish_front(struct http_slot *slot, __u32 response_direction, __u8 error, __u64 now_ns,
-                                         const struct peer *peer)
+/* How the request at the queue's front ended. `error`: ERROR_NONE when it is whole. */
+static __always_inline struct outcome outcome_of_front(const struct http_connection *connection,
+                                                       const struct http_half *responses, __u8 error, __u64 now_ns)
 {
-    struct http_half *responses = &slot->halves[response_direction & 1];
-    __u64 request = request_at(&slot->queue, responses->count);
-    __u64 start_ns = request >> 4;
+    __u64 request = front_request(connection);
     int has_begun = responses->state != STATE_START && responses->state != STATE_LOST;
-    struct outcome outcome = {
-        .duration_ns = elapsed(start_ns, now_ns),
-        .first_byte_ns = has_begun ? elapsed(start_ns, responses->first_ns) : NO_FIRST_BYTE,
+
+    return (struct outcome){
+        .duration_ns = elapsed(request >> 4, now_ns),
+        .first_byte_ns = has_begun ? elapsed(request >> 4, responses->first_ns) : NO_FIRST_BYTE,
         .status = has_begun ? responses->status : 0,
         .method = request & 15,
         .error = error,
     };
-
-    responses->count++;
-    if (response_direction == EGRESS)
-        count_at_server(responses, &outcome);
-    else
-        count_at_client(responses, &outcome, peer);
 }
 
-/* finish_front for callers in a loop. Not static: the verifier looks at it once instead of once per round. */
-__noinline int finish_request(struct http_slot *slot, __u32 response_direction, __u32 error, __u64 now_ns,
-                              struct peer *peer)
+/* Takes the request at the queue's front off and counts it as unanswered. `peer` is the server, at the client's end. Not
+ * static: the verifier looks at it once instead of once per round of abandon. */
+__noinline int give_up_request(struct http_connection *connection, __u32 response_direction, __u32 error, __u64 now_ns,
+                               struct peer *peer)
 {
-    if (slot && peer)
-        finish_front(slot, response_direction, (__u8)error, now_ns, peer);
+    struct http_half *responses;
+    struct outcome outcome;
+
+    if (!connection || !peer)
+        return 0;
+    responses = &connection->halves[response_direction & 1];
+    outcome = outcome_of_front(connection, responses, (__u8)error, now_ns);
+    find_row(connection, &outcome, response_direction == EGRESS, peer);
+    count_in_row(connection->row, &outcome, response_direction == EGRESS);
+    connection->head.done++;
+    responses->state = STATE_START;
     return 0;
 }
 
-/* The connection ends, or is given up, with requests unanswered: each counts once, with `error`. */
-static __noinline void abandon(struct http_slot *slot, __u32 request_direction, __u8 error, struct peer *peer)
+static __always_inline __u32 request_direction(const struct http_connection *connection)
 {
-    struct http_half *responses = &slot->halves[!(request_direction & 1)];
-    __u64 now_ns = bpf_ktime_get_ns();
-
-    if (responses->generation != slot->queue.generation)
-        begin_half(responses, slot->queue.generation, slot->queue.workload);
-    for (__u32 i = 0; i < ABANDONED_AT_MOST && responses->count != slot->queue.count; i++) {
-        finish_request(slot, !(request_direction & 1), error, now_ns, peer);
-        responses->state = STATE_START;
-    }
-    if (responses->count != slot->queue.count)
-        limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
-    responses->count = slot->queue.count;
+    return carries_requests(&connection->halves[INGRESS]) ? INGRESS : EGRESS;
 }
 
-/* The last byte of the response being read has passed. Not static, as finish_request. */
-__noinline int end_response(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
+/* The connection ends, or is given up, with requests unanswered: each counts once, with `error`. */
+static __noinline void abandon(struct http_connection *connection, __u8 error, struct peer *peer)
+{
+    __u32 response_direction = !request_direction(connection);
+    __u64 now_ns = bpf_ktime_get_ns();
+
+    for (__u32 i = 0; i < ABANDONED_AT_MOST && unanswered(connection); i++)
+        give_up_request(connection, response_direction, error, now_ns, peer);
+    if (unanswered(connection))
+        limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
+    connection->head.done = connection->head.begun;
+}
+
+static __noinline void find_row_of_packet(const struct __sk_buff *skb, struct http_connection *connection,
+                                          const struct outcome *outcome, __u32 direction)
+{
+    struct peer peer;
+
+    peer_of_packet(skb, direction, &peer);
+    find_row(connection, outcome, direction == EGRESS, &peer);
+}
+
+/* The last byte of the response being read has passed. Not static, as give_up_request. */
+__noinline int end_response(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct http_half *responses;
-    struct peer peer = {};
+    struct outcome outcome;
 
-    if (!slot || !run)
+    if (!connection || !run)
         return 0;
-    responses = &slot->halves[run->direction & 1];
-    if (responses->count != queued(&slot->queue, responses->generation)) {
-        if (run->direction == INGRESS)
-            peer_of_packet(skb, INGRESS, &peer);
-        finish_front(slot, run->direction & 1, ERROR_NONE, clock_of(skb, run), &peer);
+    responses = &connection->halves[run->direction & 1];
+    if (unanswered(connection)) {
+        outcome = outcome_of_front(connection, responses, ERROR_NONE, clock_of(skb, run));
+        if (__builtin_expect(connection->row_key != row_key(connection, &outcome), 0))
+            find_row_of_packet(skb, connection, &outcome, run->direction);
+        connection->head.done++;
+        count_in_row(connection->row, &outcome, run->direction == EGRESS);
     }
     responses->state = STATE_START;
     return 0;
@@ -175,7 +172,7 @@ static __always_inline __u8 body_of_head(struct http_half *half, __u8 state_with
 }
 
 /* Decides where the response ends (RFC 9112, 6.3). */
-static __always_inline int end_response_head(const struct http_queue *queue, struct http_half *half)
+static __always_inline int end_response_head(const struct http_connection *connection, struct http_half *half)
 {
     __u8 method;
 
@@ -185,7 +182,7 @@ static __always_inline int end_response_head(const struct http_queue *queue, str
     }
     if (half->status == 204 || half->status == 304)
         return ADVANCE_ANSWERED;
-    method = request_at(queue, half->count) & 15;
+    method = unanswered(connection) ? front_request(connection) & 15 : METHOD_OTHER;
     if (half->status == 101 || (method == METHOD_CONNECT && half->status / 100 == 2))
         return ADVANCE_TUNNEL;
     if (method == METHOD_HEAD)
@@ -197,17 +194,17 @@ static __always_inline int end_response_head(const struct http_queue *queue, str
     return ADVANCE_ANSWERED;
 }
 
-static __always_inline int end_head(const struct http_queue *queue, struct http_half *half)
+static __always_inline int end_head(const struct http_connection *connection, struct http_half *half)
 {
-    if (!(half->flags & HALF_CARRIES_REQUESTS))
-        return end_response_head(queue, half);
+    if (!carries_requests(half))
+        return end_response_head(connection, half);
     half->state = body_of_head(half, STATE_START);
     return ADVANCE_OK;
 }
 
 static __always_inline int end_message(struct http_half *half)
 {
-    if (!(half->flags & HALF_CARRIES_REQUESTS))
+    if (!carries_requests(half))
         return ADVANCE_ANSWERED;
     half->state = STATE_START;
     return ADVANCE_OK;
@@ -266,18 +263,36 @@ static __always_inline long load_window(struct __sk_buff *skb, const struct run 
     return bpf_skb_load_bytes(skb, run->position, reader->window, size);
 }
 
-/* Remembers the head that fills the reader's window up to its place, for repeat_head. */
-static __always_inline void remember_head(const struct reader *reader, struct http_half *half)
+static __always_inline __u32 *head_length(struct http_connection *connection, const struct http_half *half)
 {
-    half->head_bytes = (__u16)reader->at;
-    half->head_length = half->body_left;
-    half->head_hash = hash_of_head(reader->window, reader->at);
+    return carries_requests(half) ? &connection->request_length : &connection->response_length;
+}
+
+/* Remembers the head that fills the reader's window up to its place, for repeat_head. What stands behind it is not needed
+ * any more and is cleared for the hash. */
+static __always_inline void remember_head(struct reader *reader, struct http_connection *connection,
+                                          struct http_half *half)
+{
+    __u32 size = reader->at;
+
+    if (half->body_left >> 32)
+        return;
+    for (__u32 i = 0; i < 16; i++) {
+        __u32 at = size + i;
+
+        asm volatile("" : "+r"(at));
+        if (at < WINDOW_BYTES + 16)
+            reader->window[at] = 0;
+    }
+    half->head_bytes = (__u16)size;
+    half->head_hash = hash_of_head(reader->window, size);
+    *head_length(connection, half) = (__u32)half->body_left;
 }
 
 /* Copies the next bytes of the segment and reads the lines in them. */
-static __always_inline int read_window(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
+static __always_inline int read_window(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
-    struct http_half *half = &slot->halves[run->direction & 1];
+    struct http_half *half = &connection->halves[run->direction & 1];
     int begins = half->state <= STATE_STATUS_LINE;
     __u32 size = run->end - run->position;
     struct reader reader;
@@ -289,9 +304,9 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_slot *
     if (!can_scan(half) || !scan_head(&reader, half))
         read_lines(&reader, half);
     else if (begins && reader.reading == READING_HEAD_ENDED)
-        remember_head(&reader, half);
+        remember_head(&reader, connection, half);
     if (reader.has_request)
-        queue_request(&slot->queue, half);
+        queue_request(connection, half);
     run->position += reader.at;
     if (reader.reading == READING_GOES_ON)
         return ADVANCE_OK;
@@ -299,15 +314,14 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_slot *
         return fail_reading(half, run);
     if (reader.reading == READING_BODY_ENDED)
         return end_message(half);
-    return end_head(&slot->queue, half);
+    return end_head(connection, half);
 }
 
 /* Looks for a message at a segment's start after the boundary was lost. The answers in between are lost as well: the next
  * one is taken for that of the newest request. */
-static __always_inline void find_boundary(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
+static __always_inline void find_boundary(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
-    struct http_half *half = &slot->halves[run->direction & 1];
-    __u32 requests = queued(&slot->queue, half->generation);
+    struct http_half *half = &connection->halves[run->direction & 1];
     __u64 head = 0;
     __u8 method;
 
@@ -317,8 +331,8 @@ static __always_inline void find_boundary(struct __sk_buff *skb, struct http_slo
                 half->state = STATE_START;
         } else if (BEGINS_WITH(head, 0x2e312f50545448ULL, 56)) {
             half->state = STATE_START;
-            if (requests != half->count)
-                half->count = requests - 1;
+            if (unanswered(connection))
+                connection->head.done = connection->head.begun - 1;
         }
     }
     if (half->state == STATE_LOST)
@@ -327,16 +341,16 @@ static __always_inline void find_boundary(struct __sk_buff *skb, struct http_slo
 
 /* The shortcut for a message whose head is the one before it, byte for byte: takes it over with all that was found out
  * about it, and what of its body stands in the segment. Leaves run->position alone when the head is another one. */
-__noinline int repeat_head(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
+__noinline int repeat_head(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct http_half *half;
     struct reader reader;
     __u32 size;
     int result;
 
-    if (!slot || !run)
+    if (!connection || !run)
         return ADVANCE_OK;
-    half = &slot->halves[run->direction & 1];
+    half = &connection->halves[run->direction & 1];
     size = half->head_bytes;
     if (load_window(skb, run, &reader, size))
         return ADVANCE_OK;
@@ -346,34 +360,24 @@ __noinline int repeat_head(struct __sk_buff *skb, struct http_slot *slot, struct
     }
     half->misses = 0;
     half->first_ns = clock_of(skb, run);
-    half->body_left = half->head_length;
+    half->body_left = half->flags & HALF_HAS_LENGTH ? *head_length(connection, half) : 0;
     half->state = STATE_HEADERS;
     run->position += size;
     if (half->flags & HALF_CARRIES_REQUESTS)
-        queue_request(&slot->queue, half);
-    result = end_head(&slot->queue, half);
+        queue_request(connection, half);
+    result = end_head(connection, half);
     if (result == ADVANCE_OK && half->state == STATE_BODY && run->position < run->end)
         return skip_body(half, run);
     return result;
 }
 
-/* True where repeat_head is worth a try. Behind a few misses in a row only one message in 16 tries. */
-static __always_inline int may_repeat(const struct http_half *half, const struct run *run)
+/* A window of lines, or what of a body the segment holds. */
+static __noinline int advance(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
-    return half->state == STATE_START && half->head_bytes && run->end - run->position >= half->head_bytes &&
-           (half->misses < 4 || !(half->count & 15));
-}
+    struct http_half *half = &connection->halves[run->direction & 1];
 
-/* One step: a window of lines, or what of a body the segment holds. Not static, as finish_request. */
-__noinline int advance(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
-{
-    struct http_half *half;
-
-    if (!slot || !run)
-        return ADVANCE_OK;
-    half = &slot->halves[run->direction & 1];
     if (half->state == STATE_LOST)
-        find_boundary(skb, slot, run);
+        find_boundary(skb, connection, run);
     if (half->state == STATE_LOST || half->state == STATE_UNTIL_CLOSE || half->state == STATE_TUNNEL) {
         run->position = run->end;
         return ADVANCE_OK;
@@ -382,5 +386,19 @@ __noinline int advance(struct __sk_buff *skb, struct http_slot *slot, struct run
         return skip_body(half, run);
     if (half->state == STATE_START || (half->state <= STATE_STATUS_LINE && half->line == LINE_START))
         begin_message(skb, half, run);
-    return read_window(skb, slot, run);
+    return read_window(skb, connection, run);
+}
+
+/* One step of a segment: advances, and counts the response where one has come to its end. Not static, as give_up_request.
+ * Returns ADVANCE_OK, or ADVANCE_NOT_HTTP or ADVANCE_TUNNEL to stop at. */
+__noinline int step(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
+{
+    int result;
+
+    if (!connection || !run)
+        return ADVANCE_OK;
+    result = advance(skb, connection, run);
+    if (result >= ADVANCE_ANSWERED)
+        end_response(skb, connection, run);
+    return result == ADVANCE_ANSWERED ? ADVANCE_OK : result;
 }

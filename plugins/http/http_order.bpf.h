@@ -17,15 +17,32 @@ static __always_inline __s32 sequence_distance(__u32 a, __u32 b)
     return (__s32)(a - b);
 }
 
+static __always_inline struct bpf_tcp_sock *tcp_of(const struct __sk_buff *skb)
+{
+    struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
+
+    return sk ? bpf_tcp_sock(sk) : NULL;
+}
+
+/* One of two members, both of them loaded: else the compiler chooses their offset, which the verifier refuses. */
+static __always_inline __u64 by_direction(__u32 direction, __u64 at_ingress, __u64 at_egress)
+{
+    asm volatile("" : "+r"(at_ingress), "+r"(at_egress));
+    return direction == INGRESS ? at_ingress : at_egress;
+}
+
+/* The first byte of this direction that the other end has not got yet, as the kernel knows. */
+static __always_inline __u32 expected_sequence(const struct bpf_tcp_sock *tcp, __u32 direction)
+{
+    return (__u32)by_direction(direction, tcp->rcv_nxt, tcp->snd_una);
+}
+
 /* True when the kernel has long had the bytes that we miss: they passed before the agent was there. */
 static __always_inline int gap_is_ours(struct __sk_buff *skb, const struct http_half *half, __u32 direction)
 {
-    struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
-    struct bpf_tcp_sock *tcp = sk ? bpf_tcp_sock(sk) : NULL;
+    struct bpf_tcp_sock *tcp = tcp_of(skb);
 
-    if (!tcp)
-        return 0;
-    return sequence_distance(direction == INGRESS ? tcp->rcv_nxt : tcp->snd_una, half->next_sequence) > 0;
+    return tcp && sequence_distance(expected_sequence(tcp, direction), half->next_sequence) > 0;
 }
 
 static __always_inline void note_ahead(struct http_half *half, struct http_order *order, __u32 from, __u32 to)
@@ -44,10 +61,10 @@ static __always_inline void note_ahead(struct http_half *half, struct http_order
 
 /* Places a segment that does not begin at next_sequence. Returns how many of its bytes not to parse; all of them when it
  * brings nothing that can be parsed now. */
-static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_slot *slot,
+static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_connection *connection,
                                            const struct limpet_segment *segment, __u32 direction)
 {
-    struct http_half *half = &slot->halves[direction & 1];
+    struct http_half *half = &connection->halves[direction & 1];
     __s32 distance = sequence_distance(segment->sequence, half->next_sequence);
 
     if (distance < 0) {
@@ -56,7 +73,7 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_sl
         return repeated < segment->length ? repeated : segment->length;
     }
     if (!gap_is_ours(skb, half, direction)) {
-        note_ahead(half, &slot->queue.order[direction & 1], segment->sequence, segment->sequence + segment->length);
+        note_ahead(half, &connection->order[direction & 1], segment->sequence, segment->sequence + segment->length);
         return segment->length;
     }
     if (half->state == STATE_BODY && half->body_left >= (__u32)distance) {
@@ -71,10 +88,10 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_sl
 }
 
 /* After parsing up to next_sequence: passes over bytes that had come early, once the gap before them is closed. */
-static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_slot *slot, struct run *run)
+static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
-    struct http_half *half = &slot->halves[run->direction & 1];
-    const struct http_order *order = &slot->queue.order[run->direction & 1];
+    struct http_half *half = &connection->halves[run->direction & 1];
+    const struct http_order *order = &connection->order[run->direction & 1];
     __s32 passed;
 
     if (sequence_distance(half->next_sequence, order->ahead_from) < 0)
@@ -88,7 +105,7 @@ static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_slot
         run->position = 0;
         run->end = (__u32)passed;
         if (skip_body(half, run) == ADVANCE_ANSWERED)
-            end_response(skb, slot, run);
+            end_response(skb, connection, run);
     } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;

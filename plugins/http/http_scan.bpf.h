@@ -113,20 +113,23 @@ in_doubt:
     return 0;
 }
 
-/* Hash of the first `size` bytes of a window, a multiplication per word. An accident is a matter of 2^-64; who makes one on
- * purpose miscounts requests of its own. */
+#define HASH_FACTOR 0x9e3779b97f4a7c15ULL
+
+static __always_inline __u64 mix(__u64 hash, __u64 word)
+{
+    hash = (hash ^ word) * HASH_FACTOR;
+    return hash ^ hash >> 32;
+}
+
+/* Hash of a window's first `size` bytes, in two lanes for the sake of speed. The bytes behind them must be 0 up to the next
+ * multiple of 16. An accident is a matter of 2^-64; who makes one on purpose miscounts requests of its own. */
 static __always_inline __u64 hash_of_head(const __u8 *window, __u32 size)
 {
-    __u64 hash = size;
-    __u32 at;
+    __u64 even = size, odd = 0;
 
-    for (at = 0; at + 8 <= WINDOW_BYTES; at += 8) {
-        if (at + 8 > size)
-            break;
-        hash = (hash ^ word_at(window + at)) * 0x9e3779b97f4a7c15ULL;
-        hash ^= hash >> 32;
+    for (__u32 at = 0; at < WINDOW_BYTES && at < size; at += 16) {
+        even = mix(even, word_at(window + at));
+        odd = mix(odd, word_at(window + at + 8));
     }
-    if (size & 7)
-        hash = (hash ^ (word_at(window + (at & (WINDOW_BYTES - 1))) << (64 - (size & 7) * 8))) * 0x9e3779b97f4a7c15ULL;
-    return hash;
+    return mix(even, odd);
 }

@@ -102,47 +102,56 @@ struct outcome {
 
 #define NO_FIRST_BYTE (~0ULL)
 
-/* What a half's cached row was found by; never 0. */
-static __always_inline __u32 row_key(const struct outcome *outcome)
+/* What the connection's cached row was found by: workload, status, method and error; never 0. Workloads are at most 1,024,
+ * status codes of three digits. */
+static __always_inline __u32 row_key(const struct http_connection *connection, const struct outcome *outcome)
 {
-    return (__u32)outcome->status << 16 | (__u32)outcome->error << 8 | outcome->method | 0x80;
+    return (__u32)connection->head.workload << 20 | (__u32)outcome->status << 8 | (__u32)outcome->error << 4 |
+           outcome->method | 0x80;
 }
 
-static __always_inline void count_at_server(struct http_half *half, const struct outcome *outcome)
+/* Rows of both tables begin alike, so that one piece of code counts in either. */
+struct both_histograms {
+    struct limpet_histogram duration;
+    struct limpet_histogram first_byte;
+};
+_Static_assert(sizeof(struct both_histograms) == sizeof(struct server_row) &&
+                   sizeof(struct both_histograms) == sizeof(struct client_row),
+               "rows hold these two and nothing else");
+
+/* Finds the row of an outcome that is not the one before. `peer` is read at the client only. */
+static __noinline void find_row(struct http_connection *connection, const struct outcome *outcome, __u32 is_server,
+                                const struct peer *peer)
 {
-    struct server_row *row;
+    __u32 workload = connection->head.workload;
 
-    if (half->row_key != row_key(outcome)) {
-        struct server_key key = {half->workload, outcome->status, outcome->method, outcome->error};
+    connection->row_key = row_key(connection, outcome);
+    if (is_server) {
+        struct server_key key = {workload, outcome->status, outcome->method, outcome->error};
 
-        half->row = http_server_find(&key);
-        half->row_key = row_key(outcome);
-    }
-    row = http_server_row(half->row);
-    if (!row)
-        return;
-    limpet_observe(&row->duration, duration_bounds, outcome->duration_ns);
-    if (outcome->first_byte_ns != NO_FIRST_BYTE)
-        limpet_observe(&row->first_byte, duration_bounds, outcome->first_byte_ns);
-}
-
-static __always_inline void count_at_client(struct http_half *half, const struct outcome *outcome,
-                                            const struct peer *peer)
-{
-    struct client_row *row;
-
-    if (half->row_key != row_key(outcome)) {
-        struct client_key key = {half->workload, outcome->status, outcome->method, outcome->error};
+        connection->row = http_server_find(&key);
+    } else {
+        struct client_key key = {workload, outcome->status, outcome->method, outcome->error};
 
         __builtin_memcpy(key.server_address, peer->address, sizeof(key.server_address));
         key.server_port = peer->port;
-        half->row = http_client_find(&key);
-        half->row_key = row_key(outcome);
+        connection->row = http_client_find(&key);
     }
-    row = http_client_row(half->row);
+}
+
+/* Counts an outcome in this row. */
+static __always_inline void count_in_row(__u32 number, const struct outcome *outcome, __u32 is_server)
+{
+    struct both_histograms *row = is_server ? (void *)http_server_row(number) : (void *)http_client_row(number);
+    __u32 bucket;
+
     if (!row)
         return;
-    limpet_observe(&row->duration, duration_bounds, outcome->duration_ns);
-    if (outcome->first_byte_ns != NO_FIRST_BYTE)
-        limpet_observe(&row->first_byte, duration_bounds, outcome->first_byte_ns);
+    bucket = limpet_bucket(duration_bounds, outcome->duration_ns);
+    limpet_observe_in(&row->duration, bucket, outcome->duration_ns);
+    if (outcome->first_byte_ns == NO_FIRST_BYTE)
+        return;
+    if (outcome->first_byte_ns != outcome->duration_ns)
+        bucket = limpet_bucket(duration_bounds, outcome->first_byte_ns);
+    limpet_observe_in(&row->first_byte, bucket, outcome->first_byte_ns);
 }

@@ -2,14 +2,15 @@
  *
  * What is remembered of an HTTP/1 connection, and the names of states and methods: shared by both sides of the probe.
  *
- * Both directions of a connection may run at the same time on two CPUs, and nearly always alternate between two. So a slot
- * has a line of state for each direction, touched by its program alone, and one line through which requests are handed
- * over: the requests' direction only stores to it, the responses' only loads. One line changes CPUs per request.
+ * Both directions of a connection may run at the same time on two CPUs: each has a half of the state, which the other one
+ * reads at most.
  */
 #ifndef LIMPET_HTTP_SHARED_H
 #define LIMPET_HTTP_SHARED_H
 
 #include <linux/types.h>
+
+#include <limpet/connection.h>
 
 #ifdef __cplusplus
 #define SHARED_SIZE(type, bytes) static_assert(sizeof(type) == (bytes), "as the kernel side has it")
@@ -80,18 +81,14 @@ enum half_flags {
     HALF_HAS_AHEAD = 1 << 4,    /* ahead_from, ahead_to are valid */
     HALF_IS_CONFIRMED = 1 << 5, /* a first line of this direction was HTTP/1 */
     HALF_IS_FRESH = 1 << 6,     /* the direction's first byte was the first that its connection ever sent */
+    HALF_IS_MET = 1 << 7,       /* a segment of this direction has been seen; else all is 0 */
 };
 
 /* One direction. */
 struct http_half {
     __u32 next_sequence; /* of the first byte not parsed yet */
-    __u32 count;         /* requests: queued so far; responses: answered so far */
-    __u32 row;           /* responses: row of the last counted one */
-    __u32 row_key;       /* … and what it was found by; 0: none */
-    __u16 generation;    /* of the connection that the half belongs to */
-    __u16 workload;
-    __u16 status;
     __u16 head_bytes;    /* of the head read last, for repeat_head; 0: none */
+    __u16 status;        /* of the message being read */
     __u8 state;          /* enum http_state */
     __u8 line;           /* enum line_state */
     __u8 method;         /* of the message being read */
@@ -101,9 +98,8 @@ struct http_half {
     __u64 body_left;     /* bytes of the body or chunk still to come; in a first line its last eight bytes */
     __u64 first_ns;      /* when the message being read began */
     __u64 head_hash;     /* of the head read last */
-    __u64 head_length;   /* … and its Content-Length */
 };
-SHARED_SIZE(struct http_half, 64);
+SHARED_SIZE(struct http_half, 40);
 
 /* What a direction needs when segments are lost, reordered or the last. */
 struct http_order {
@@ -112,23 +108,22 @@ struct http_order {
     __u32 fin_sequence;
 };
 
-/* Requests that wait for their answers; an entry is start_ns << 4 | method. */
-struct http_queue {
-    __u32 count;      /* requests queued so far: the half's own count, for the other direction */
-    __u16 generation; /* of the connection that the queue belongs to */
-    __u16 workload;
-    __u64 newest;
-    struct http_order order[2]; /* by enum http_direction */
-    __u8 padding[24];
-    __u64 older[QUEUE_LENGTH]; /* those before the newest, by number modulo QUEUE_LENGTH */
-};
-SHARED_SIZE(struct http_queue, 128); /* two lines; the second is only read when requests are pipelined */
+/* A connection. Its head counts the requests begun (queued) and done (answered, or given up). What every message touches
+ * stands in the first 128 bytes. */
+struct http_connection {
+    struct limpet_connection_head head;
+    struct http_half halves[2];     /* by enum http_direction */
+    __u64 newest;                   /* the request queued last, start_ns << 4 | method */
+    __u32 row;                      /* of the response counted last */
+    __u32 row_key;                  /* … and what it was found by; 0: none */
+    __u32 response_length;          /* Content-Length of the response head read last */
+    __u32 request_length;           /* … of the request head */
 
-struct http_slot {
-    struct http_half halves[2]; /* by enum http_direction */
-    struct http_queue queue;
+    __u64 older[QUEUE_LENGTH];      /* requests before the newest, by number modulo QUEUE_LENGTH */
+    struct http_order order[2];     /* by enum http_direction */
+    __u8 padding[40];
 };
-SHARED_SIZE(struct http_slot, 256);
+SHARED_SIZE(struct http_connection, LIMPET_CONNECTION_BYTES);
 
 enum http_direction { INGRESS = 0, EGRESS = 1 };
 

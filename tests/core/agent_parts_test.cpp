@@ -58,8 +58,9 @@ TEST_CASE("CPU lists")
 
 TEST_CASE("a CPU's load is its share of busy ticks")
 {
-    const auto loads = parse_cpu_loads("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 50 0 30 10 10 0 0 0 0 0\ncpu1 0 0 10 90 0 0 0 0 0 0\n"
-                                       "intr 1 2 3\n");
+    const auto loads =
+        parse_cpu_loads("cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 50 0 30 10 10 0 0 0 0 0\ncpu1 0 0 10 90 0 0 0 0 0 0\n"
+                        "intr 1 2 3\n");
     REQUIRE(loads.size() == 2);
     CHECK(loads[0].busy == Approx(0.8));
     CHECK(loads[1].cpu == 1);

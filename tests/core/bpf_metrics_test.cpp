@@ -103,8 +103,8 @@ TEST_CASE("the list for people has the exported labels and units, sorted by name
     CHECK(delay.name == "every_delay_seconds");
     CHECK(delay.unit == "seconds");
     CHECK(delay.bounds_config_key == "delay_buckets");
-    CHECK(delay.labels == std::vector<std::string>{"container_id", "service_name", "status_code", "method", "error_type",
-                                                   "peer_address"});
+    CHECK(delay.labels == std::vector<std::string>{"container_id", "service_name", "status_code", "method",
+                                                   "error_type", "peer_address"});
     CHECK(metrics->back().labels.back() == "role");
 }
 
@@ -147,15 +147,15 @@ TEST_CASE("metric names follow their kind and unit")
         const char* unit;
         bool is_right;
     };
-    for (const Row& row : {Row{"counter of things", "tcp_connects_total", "counter", "1", true},
-                           Row{"counter of seconds", "cpu_seconds_total", "counter", "seconds", true},
-                           Row{"counter whose unit is not in front of _total", "cpu_total_seconds", "counter", "seconds", false},
-                           Row{"gauge of seconds", "tcp_rtt_seconds", "gauge", "seconds", true},
-                           Row{"gauge of bytes without its unit", "queue_size", "gauge", "bytes", false},
-                           Row{"ends like a part of a histogram", "requests_count", "gauge", "1", false},
-                           Row{"colons are allowed", "a:b_total", "counter", "1", true},
-                           Row{"begins with a digit", "5xx_total", "counter", "1", false},
-                           Row{"nothing", "", "gauge", "1", false}}) {
+    for (const Row& row :
+         {Row{"counter of things", "tcp_connects_total", "counter", "1", true},
+          Row{"counter of seconds", "cpu_seconds_total", "counter", "seconds", true},
+          Row{"counter whose unit is not in front of _total", "cpu_total_seconds", "counter", "seconds", false},
+          Row{"gauge of seconds", "tcp_rtt_seconds", "gauge", "seconds", true},
+          Row{"gauge of bytes without its unit", "queue_size", "gauge", "bytes", false},
+          Row{"ends like a part of a histogram", "requests_count", "gauge", "1", false},
+          Row{"colons are allowed", "a:b_total", "counter", "1", true},
+          Row{"begins with a digit", "5xx_total", "counter", "1", false}, Row{"nothing", "", "gauge", "1", false}}) {
         INFO(row.description);
         CHECK(metric_name_mistake(row.name, row.kind, row.unit).empty() == row.is_right);
     }

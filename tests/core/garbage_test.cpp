@@ -54,7 +54,8 @@ void feed(const TemporaryDirectory& directory, const std::string& text)
 
 std::string mutated(std::string text, std::minstd_rand& random)
 {
-    constexpr std::string_view kLetters = "[]{}\"'=.,#\n\\ \0\xff\xc3\xa9" "0-eE_x"sv;
+    constexpr std::string_view kLetters = "[]{}\"'=.,#\n\\ \0\xff\xc3\xa9"
+                                          "0-eE_x"sv;
     const auto changes = random() % 6 + 1;
     for (unsigned i = 0; i < changes && !text.empty(); ++i) {
         const size_t at = random() % text.size();
@@ -158,7 +159,8 @@ TEST_CASE("A probe with bytes of its headers changed is an error or a probe")
         std::string broken = probe;
         for (unsigned i = 0; i < random() % 4 + 1; ++i) {
             const bool is_in_header = random() % 2 == 0;
-            const size_t at = is_in_header ? 4 + random() % 60 : section_table + random() % (probe.size() - section_table);
+            const size_t at =
+                is_in_header ? 4 + random() % 60 : section_table + random() % (probe.size() - section_table);
             broken[at] = static_cast<char>(random());
         }
         (void)read_sections(directory.write("broken.so", broken));

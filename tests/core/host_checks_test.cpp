@@ -50,7 +50,8 @@ TEST_CASE("Root in a container without the capabilities is told so")
 {
     HostFacts facts = good_host();
     facts.effective_capabilities = uint64_t{1} << *capability_number("CAP_NET_ADMIN");
-    CHECK_THAT(only_error(facts), Catch::StartsWith("root, but without CAP_BPF, CAP_PERFMON:") && Catch::Contains("--privileged"));
+    CHECK_THAT(only_error(facts),
+               Catch::StartsWith("root, but without CAP_BPF, CAP_PERFMON:") && Catch::Contains("--privileged"));
 }
 
 TEST_CASE("CAP_SYS_ADMIN stands in for CAP_BPF and CAP_PERFMON but not for CAP_NET_ADMIN")
@@ -65,7 +66,8 @@ TEST_CASE("Each thing that a host lacks has its own message")
     HostFacts facts = good_host();
     SECTION("BTF") {
         facts.has_kernel_btf = false;
-        CHECK_THAT(only_error(facts), Catch::Contains("/sys/kernel/btf/vmlinux") && Catch::Contains("CONFIG_DEBUG_INFO_BTF"));
+        CHECK_THAT(only_error(facts),
+                   Catch::Contains("/sys/kernel/btf/vmlinux") && Catch::Contains("CONFIG_DEBUG_INFO_BTF"));
     }
     SECTION("a cgroup2 mount") {
         facts.cgroup_root.clear();
@@ -81,7 +83,8 @@ TEST_CASE("Each thing that a host lacks has its own message")
     }
     SECTION("the host's cgroup namespace") {
         facts.cgroup_namespace = "cgroup:[4026532500]";
-        CHECK_THAT(only_error(facts), Catch::Contains("private cgroup namespace") && Catch::Contains("--cgroupns=host"));
+        CHECK_THAT(only_error(facts),
+                   Catch::Contains("private cgroup namespace") && Catch::Contains("--cgroupns=host"));
     }
     SECTION("the host's pid namespace") {
         facts.pid_namespace = "pid:[4026532501]";

@@ -28,45 +28,49 @@ TEST_CASE("a cgroup's path tells container and service")
         {"root", "/", "/", ""},
         {"nothing", "", "/", ""},
         {"docker, cgroupfs driver", "/docker/" + kId, "/docker/0123456789ab", "0123456789ab"},
-        {"docker, a cgroup made inside the container", "/docker/" + kId + "/init", "/docker/0123456789ab", "0123456789ab"},
+        {"docker, a cgroup made inside the container", "/docker/" + kId + "/init", "/docker/0123456789ab",
+         "0123456789ab"},
         {"docker, systemd driver", "/system.slice/docker-" + kId + ".scope", "/docker/0123456789ab", "0123456789ab"},
         {"docker, removed meanwhile", "/system.slice/docker-" + kId + ".scope (deleted)", "/docker/0123456789ab",
          "0123456789ab"},
         {"docker's own service", "/system.slice/docker.service", "/system.slice/docker.service", "docker"},
         {"podman, root", "/machine.slice/libpod-" + kId + ".scope/container", "/podman/0123456789ab", "0123456789ab"},
-        {"podman, rootless",
-         "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope", "/podman/0123456789ab",
-         "0123456789ab"},
+        {"podman, rootless", "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope",
+         "/podman/0123456789ab", "0123456789ab"},
         {"podman, cgroupfs driver", "/libpod_parent/libpod-" + kId, "/podman/0123456789ab", "0123456789ab"},
         {"kubernetes, containerd, systemd driver",
-         "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + kPodInSlice + ".slice/cri-containerd-" + kId +
-             ".scope",
+         "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + kPodInSlice + ".slice/cri-containerd-" +
+             kId + ".scope",
          "/k8s/" + kPod + "/0123456789ab", "0123456789ab"},
-        {"kubernetes, guaranteed pod, CRI-O", "/kubepods.slice/kubepods-pod" + kPodInSlice + ".slice/crio-" + kId + ".scope",
+        {"kubernetes, guaranteed pod, CRI-O",
+         "/kubepods.slice/kubepods-pod" + kPodInSlice + ".slice/crio-" + kId + ".scope",
          "/k8s/" + kPod + "/0123456789ab", "0123456789ab"},
         {"kubernetes, cgroupfs driver", "/kubepods/besteffort/pod" + kPod + "/" + kId, "/k8s/" + kPod + "/0123456789ab",
          "0123456789ab"},
         {"kubernetes, containerd without SystemdCgroup",
          "/system.slice/containerd.service/kubepods-besteffort-pod" + kPodInSlice + ".slice:cri-containerd:" + kId,
          "/k8s/" + kPod + "/0123456789ab", "0123456789ab"},
-        {"kind: kubelet's parent", "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" + kPodInSlice +
-                                       ".slice/cri-containerd-" + kId + ".scope",
+        {"kind: kubelet's parent",
+         "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-pod" + kPodInSlice + ".slice/cri-containerd-" + kId +
+             ".scope",
          "/k8s/" + kPod + "/0123456789ab", "0123456789ab"},
         {"nerdctl", "/system.slice/nerdctl-" + kId + ".scope", "/containerd/0123456789ab", "0123456789ab"},
         {"lxc", "/lxc/web/ns", "/lxc/web", "web"},
         {"lxc 4", "/lxc.payload.web/system.slice/nginx.service", "/lxc/web", "web"},
         {"a unit", "/system.slice/nginx.service", "/system.slice/nginx.service", "nginx"},
-        {"a unit with a cgroup below", "/system.slice/systemd-udevd.service/udev", "/system.slice/systemd-udevd.service",
-         "systemd-udevd"},
-        {"a template's instance", "/system.slice/system-getty.slice/getty@tty1.service", "/system.slice/getty@tty1.service",
-         "getty@tty1"},
-        {"an instance per connection is folded", "/system.slice/system-sshd.slice/sshd@12-10.0.0.1:22-10.0.0.2:4711.service",
-         "/system.slice/sshd@.service", "sshd"},
+        {"a unit with a cgroup below", "/system.slice/systemd-udevd.service/udev",
+         "/system.slice/systemd-udevd.service", "systemd-udevd"},
+        {"a template's instance", "/system.slice/system-getty.slice/getty@tty1.service",
+         "/system.slice/getty@tty1.service", "getty@tty1"},
+        {"an instance per connection is folded",
+         "/system.slice/system-sshd.slice/sshd@12-10.0.0.1:22-10.0.0.2:4711.service", "/system.slice/sshd@.service",
+         "sshd"},
         {"a unit in a slice of its own", "/web.slice/nginx.service", "/web.slice/nginx.service", "nginx"},
         {"a login session", "/user.slice/user-1000.slice/session-3.scope", "/user.slice", ""},
         {"a user's service", "/user.slice/user-1000.slice/user@1000.service/app.slice/dbus.service", "/user.slice", ""},
         {"systemd itself", "/init.scope", "/init.scope", ""},
-        {"any other", "/process_api/2f5cbfcebdacdd08c32811f2ecf295b4", "/process_api/2f5cbfcebdacdd08c32811f2ecf295b4", ""},
+        {"any other", "/process_api/2f5cbfcebdacdd08c32811f2ecf295b4", "/process_api/2f5cbfcebdacdd08c32811f2ecf295b4",
+         ""},
         {"63 digits are no container id", "/docker/" + kId.substr(1), "/docker/" + kId.substr(1), ""},
         {"64 digits under a stranger's name are a path", "/jobs/" + kId, "/jobs/" + kId, ""}};
     for (const Row& row : rows) {
@@ -90,7 +94,8 @@ TEST_CASE("/proc/<pid>/cgroup: the memory hierarchy when it says more than the u
 TEST_CASE("the v1 memory hierarchy is found in mountinfo")
 {
     CHECK(find_memory_v1_mount("35 31 0:32 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n"
-                               "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n") == "/sys/fs/cgroup/memory");
+                               "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n") ==
+          "/sys/fs/cgroup/memory");
     CHECK(find_memory_v1_mount("41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw,memory_recursiveprot\n") == "");
     CHECK(find_memory_v1_mount("") == "");
 }

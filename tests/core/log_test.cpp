@@ -34,7 +34,8 @@ TEST_CASE("A line is time in UTC, level, component and text, without colour in a
 {
     const std::string line = stderr_of([] { log(LogLevel::kInfo, "http", "attached {} 100%"); });
     INFO(line);
-    CHECK(std::regex_match(line, std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info http: attached \{\} 100%\n)")));
+    CHECK(std::regex_match(line,
+                           std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info http: attached \{\} 100%\n)")));
 }
 
 TEST_CASE("A text stays one line and cannot steer a terminal")

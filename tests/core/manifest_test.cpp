@@ -120,7 +120,8 @@ exec.so: manifest:1:1: nam: unknown key; did you mean 'name'?)");
 
 TEST_CASE("A manifest of another ABI is only asked for its name and version")
 {
-    const Result<Manifest> manifest = parse_manifest("name = \"x\"\nversion = \"1.0.0\"\nabi = \"2.1\"\nnew_things = 1\n", "x.so");
+    const Result<Manifest> manifest =
+        parse_manifest("name = \"x\"\nversion = \"1.0.0\"\nabi = \"2.1\"\nnew_things = 1\n", "x.so");
     REQUIRE(manifest.has_value());
     CHECK(manifest->abi_major == 2);
     CHECK(manifest->abi_minor == 1);

@@ -85,14 +85,16 @@ TEST_CASE("Files that are no probes are told apart")
 {
     const TemporaryDirectory directory;
     CHECK_THAT(open_error(directory.path() / "none.so"), Contains("none.so: No such file or directory"));
-    CHECK_THAT(open_error(directory.write("text.so", "#!/bin/sh\necho hello\n")), Contains("text.so: is a text file, not a probe"));
+    CHECK_THAT(open_error(directory.write("text.so", "#!/bin/sh\necho hello\n")),
+               Contains("text.so: is a text file, not a probe"));
     CHECK_THAT(open_error(directory.write("bytes.so", std::string("\1\2\3\4\0", 5))), Contains("is not an ELF file"));
     CHECK_THAT(open_error(directory.write("empty.so", "")), Contains("is empty"));
     CHECK_THAT(open_error(directory.write("head.so", "\177ELF\2\1\1")), Contains("is cut short: it has 7 bytes"));
     CHECK_THAT(open_error(directory.path()), Contains("is a directory; a probe is a regular file"));
     CHECK_THAT(open_error("/dev/null"), Contains("is a device"));
     fs::copy_file("/proc/self/exe", directory.path() / "program.so");
-    CHECK_THAT(open_error(directory.path() / "program.so"), Contains("not a limpet probe: it has no section .limpet.manifest"));
+    CHECK_THAT(open_error(directory.path() / "program.so"),
+               Contains("not a limpet probe: it has no section .limpet.manifest"));
 }
 
 TEST_CASE("A probe cut short says so")
@@ -118,7 +120,8 @@ TEST_CASE("Links and FIFOs are refused by name")
 {
     const TemporaryDirectory directory;
     fs::create_symlink(test_probe("throws"), directory.path() / "link.so");
-    CHECK_THAT(open_error(directory.path() / "link.so"), Contains("is a symbolic link to " + test_probe("throws").string()));
+    CHECK_THAT(open_error(directory.path() / "link.so"),
+               Contains("is a symbolic link to " + test_probe("throws").string()));
     REQUIRE(::mkfifo((directory.path() / "fifo.so").c_str(), 0600) == 0);
     CHECK_THAT(open_error(directory.path() / "fifo.so"), Contains("is a FIFO; a probe is a regular file"));
 }
@@ -143,8 +146,9 @@ TEST_CASE("A directory above that others can write is refused with the command t
     fs::create_directories(inner);
     fs::copy_file(test_probe("throws"), inner / "throws.so");
     ::chmod(inner.parent_path().c_str(), 0775);
-    CHECK_THAT(open_error(inner / "throws.so"), Contains("lies below " + inner.parent_path().string() + ", where others") &&
-                                                    Contains("chmod go-w " + inner.parent_path().string()));
+    CHECK_THAT(open_error(inner / "throws.so"),
+               Contains("lies below " + inner.parent_path().string() + ", where others") &&
+                   Contains("chmod go-w " + inner.parent_path().string()));
     ::chmod(inner.parent_path().c_str(), 01777);
     CHECK_THAT(open_error(inner / "throws.so"), Contains("move the probe to a directory that only root can write"));
     ::chmod(inner.parent_path().c_str(), 0755);
@@ -178,8 +182,10 @@ TEST_CASE("A SHA-256 sum is held against the file")
 
 TEST_CASE("Other ABIs are refused before any code runs, each with its message")
 {
-    CHECK_THAT(open_error(test_probe("next_major")), Contains("is built for another ABI: it has 2.0, this agent needs 1.x"));
-    CHECK_THAT(open_error(test_probe("newer_minor")), Contains("needs a newer agent: it has ABI 1.1, this agent offers 1.0"));
+    CHECK_THAT(open_error(test_probe("next_major")),
+               Contains("is built for another ABI: it has 2.0, this agent needs 1.x"));
+    CHECK_THAT(open_error(test_probe("newer_minor")),
+               Contains("needs a newer agent: it has ABI 1.1, this agent offers 1.0"));
 }
 
 TEST_CASE("A descriptor that contradicts the manifest is refused")
@@ -189,7 +195,8 @@ TEST_CASE("A descriptor that contradicts the manifest is refused")
 
 TEST_CASE("An undefined symbol is named, and so is the file")
 {
-    CHECK_THAT(load_error("undefined"), Contains(test_probe("undefined").string() + ": undefined symbol 'limpet_nobody_defines_this'"));
+    CHECK_THAT(load_error("undefined"),
+               Contains(test_probe("undefined").string() + ": undefined symbol 'limpet_nobody_defines_this'"));
 }
 
 TEST_CASE("A configured probe that is not there is answered with those that are")
@@ -202,7 +209,8 @@ TEST_CASE("A configured probe that is not there is answered with those that are"
     REQUIRE_FALSE(file.has_value());
     CHECK_THAT(file.error().text, Contains("plain_d.so: no such file; did you mean [plugins.plain_c]?"));
     probe.name = "elephant";
-    CHECK_THAT(open_configured_plugin(agent, probe).error().text, Contains("probes in that directory: exec_declarative"));
+    CHECK_THAT(open_configured_plugin(agent, probe).error().text,
+               Contains("probes in that directory: exec_declarative"));
 }
 
 TEST_CASE("A file that is another probe than its table says is refused")
@@ -211,7 +219,8 @@ TEST_CASE("A file that is another probe than its table says is refused")
     ProbeConfig probe;
     probe.name = "http";
     probe.path = test_probe("throws");
-    CHECK_THAT(open_configured_plugin(agent, probe).error().text, Contains("is the probe 'throws'") && Contains("[plugins.throws]"));
+    CHECK_THAT(open_configured_plugin(agent, probe).error().text,
+               Contains("is the probe 'throws'") && Contains("[plugins.throws]"));
 }
 
 TEST_CASE("Paths are quoted for the shell only when they must be")

@@ -52,14 +52,15 @@ const limpet_operations kOperations = {
     .reconfigure = [](void*) { return called("reconfigure"); },
     .stop = [](void*) { (void)called("stop"); },
 };
-const limpet_plugin kPlugin = {LIMPET_MAGIC, sizeof(limpet_plugin), LIMPET_ABI_MAJOR, LIMPET_ABI_MINOR, 0, "test", "1.0.0",
-                               &kOperations};
+const limpet_plugin kPlugin = {LIMPET_MAGIC, sizeof(limpet_plugin), LIMPET_ABI_MAJOR, LIMPET_ABI_MINOR, 0, "test",
+                               "1.0.0",      &kOperations};
 
 Manifest manifest()
 {
     Manifest manifest;
     manifest.name = "test";
-    manifest.metrics = {{"test_open", "gauge", "1", "Open.", {"kind"}}, {"test_done_total", "counter", "1", "Done.", {}}};
+    manifest.metrics = {{"test_open", "gauge", "1", "Open.", {"kind"}},
+                        {"test_done_total", "counter", "1", "Done.", {}}};
     return manifest;
 }
 
@@ -208,8 +209,8 @@ TEST_CASE("operations that an old probe does not know are not called")
     old.size_bytes = offsetof(limpet_operations, collect);
     const limpet_plugin plugin = {LIMPET_MAGIC, sizeof(limpet_plugin), 1, 0, 0, "test", "1.0.0", &old};
     Fixture test;
-    test.instance = std::make_unique<PluginInstance>(&plugin, std::make_unique<PluginHost>(
-                                                                  manifest(), std::map<std::string, ConfigValue>{}, 4));
+    test.instance = std::make_unique<PluginInstance>(
+        &plugin, std::make_unique<PluginHost>(manifest(), std::map<std::string, ConfigValue>{}, 4));
     REQUIRE(test.instance->create());
     CHECK(test.collect().empty());
     CHECK_FALSE(test.instance->can_reconfigure());

@@ -96,7 +96,8 @@ TEST_CASE("Keys that are not set take the manifest's defaults")
 
 TEST_CASE("Values are converted to the manifest's types")
 {
-    const Checked checked = check("ratio = 1\ntimeout = \"250ms\"\nbounds = [1, 2]\nroutes = [\"/a\"]\nmode = \"exact\"\n");
+    const Checked checked =
+        check("ratio = 1\ntimeout = \"250ms\"\nbounds = [1, 2]\nroutes = [\"/a\"]\nmode = \"exact\"\n");
     CHECK(checked.problems.empty());
     CHECK(std::get<double>(checked.values.at("ratio")) == 1.0);
     CHECK(std::get<double>(checked.values.at("timeout")) == 0.25);
@@ -133,7 +134,8 @@ retrys = 1
 
 TEST_CASE("A mistyped common key is suggested among a probe's keys")
 {
-    CHECK(check("enbled = true\n").problems == std::vector<std::string>{"http.enbled: unknown key; did you mean 'enabled'?"});
+    CHECK(check("enbled = true\n").problems ==
+          std::vector<std::string>{"http.enbled: unknown key; did you mean 'enabled'?"});
 }
 
 TEST_CASE("Durations are read in every unit and written in the shortest")
@@ -144,8 +146,8 @@ TEST_CASE("Durations are read in every unit and written in the shortest")
         const char* shortest;
     };
     const Row row = GENERATE(Row{"5ns", 5e-9, "5ns"}, Row{"5us", 5e-6, "5us"}, Row{"100ms", 0.1, "100ms"},
-                             Row{"1.5s", 1.5, "1500ms"}, Row{"2m", 120, "2m"}, Row{"1h", 3600, "1h"}, Row{"90m", 5400, "90m"},
-                             Row{"0s", 0, "0s"}, Row{"1000ms", 1, "1s"});
+                             Row{"1.5s", 1.5, "1500ms"}, Row{"2m", 120, "2m"}, Row{"1h", 3600, "1h"},
+                             Row{"90m", 5400, "90m"}, Row{"0s", 0, "0s"}, Row{"1000ms", 1, "1s"});
     CAPTURE(row.text);
     REQUIRE(parse_duration_seconds(row.text).has_value());
     CHECK(*parse_duration_seconds(row.text) == Approx(row.seconds));
@@ -154,7 +156,8 @@ TEST_CASE("Durations are read in every unit and written in the shortest")
 
 TEST_CASE("What is not a duration is refused")
 {
-    for (const char* text : {"", "5", "s", "-1s", "1 s", "1e3s", "infs", "nans", "5sec", "5s ", " 5s", "99999999999999999999h", "5M"}) {
+    for (const char* text :
+         {"", "5", "s", "-1s", "1 s", "1e3s", "infs", "nans", "5sec", "5s ", " 5s", "99999999999999999999h", "5M"}) {
         CAPTURE(text);
         CHECK_FALSE(parse_duration_seconds(text).has_value());
     }

@@ -70,10 +70,27 @@ SeriesLayout layout()
                      {"status", LabelDecoder::kNonzero, {}, 4, 2},
                      {"method", LabelDecoder::kEnum, {"_OTHER", "GET", "HEAD"}, 6, 1},
                      {"error_type", LabelDecoder::kEnum, {"", "reset"}, 7, 1}};
-    layout.metrics = {
-        {"delay_seconds", MetricKind::kHistogram, "ns", 1e9, "Delay.", 0, {0, 1, 2, 3}, {}, "bounds", "struct row.delay"},
-        {"things_total", MetricKind::kCounter, "1", 1, "Things.", offsetof(Row, count), {0, 1, 2}, {{"role", "client"}}, "", ""},
-        {"open", MetricKind::kGauge, "1", 1, "Open.", offsetof(Row, open), {0}, {}, "", ""}};
+    layout.metrics = {{"delay_seconds",
+                       MetricKind::kHistogram,
+                       "ns",
+                       1e9,
+                       "Delay.",
+                       0,
+                       {0, 1, 2, 3},
+                       {},
+                       "bounds",
+                       "struct row.delay"},
+                      {"things_total",
+                       MetricKind::kCounter,
+                       "1",
+                       1,
+                       "Things.",
+                       offsetof(Row, count),
+                       {0, 1, 2},
+                       {{"role", "client"}},
+                       "",
+                       ""},
+                      {"open", MetricKind::kGauge, "1", 1, "Open.", offsetof(Row, open), {0}, {}, "", ""}};
     return layout;
 }
 
@@ -87,7 +104,8 @@ struct Table {
     SeriesTable table;
 
     Table()
-        : workloads(taken(CgroupPaths::open("/")), taken(MappedMap::map(records.fd(), 1024 * sizeof(WorkloadRecord), "workloads")),
+        : workloads(taken(CgroupPaths::open("/")),
+                    taken(MappedMap::map(records.fd(), 1024 * sizeof(WorkloadRecord), "workloads")),
                     std::as_bytes(std::span(&workload_count, 1))),
           table(taken(SeriesTable::open(layout(),
                                         {slots.fd(), rows.fd(), kRows, kShards, std::as_bytes(std::span(&used, 1))},
@@ -163,7 +181,8 @@ TEST_CASE("rows that differ only in a label that a metric leaves out are added u
           "container_id=/,service_name=unknown,status=200,method=GET,error_type=reset");
     REQUIRE(families[1].metric.size() == 1);
     CHECK(families[1].metric[0].counter.value == 7);
-    CHECK(text_of(families[1].metric[0].label) == "container_id=/,service_name=unknown,status=200,method=GET,role=client");
+    CHECK(text_of(families[1].metric[0].label) ==
+          "container_id=/,service_name=unknown,status=200,method=GET,role=client");
 }
 
 TEST_CASE("a gauge may be below zero in one shard and right in the sum")
@@ -260,7 +279,7 @@ TEST_CASE("text that is not UTF-8 is mended byte by byte")
     CHECK(valid_utf8("plain äöü €") == "plain äöü €");
     CHECK(valid_utf8("a\xff\x62") == "a\xef\xbf\xbd\x62");
     CHECK(valid_utf8("cut \xe2\x82") == "cut \xef\xbf\xbd\xef\xbf\xbd");
-    CHECK(valid_utf8("\xc0\xaf") == "\xef\xbf\xbd\xef\xbf\xbd");         // overlong
+    CHECK(valid_utf8("\xc0\xaf") == "\xef\xbf\xbd\xef\xbf\xbd");                 // overlong
     CHECK(valid_utf8("\xed\xa0\x80") == "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); // a surrogate
     CHECK(valid_utf8("\xf0\x9f\x90\x9a") == "\xf0\x9f\x90\x9a");
 }

@@ -11,6 +11,8 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include <limpet/connection.h>
+
 #include "manifest.hpp"
 #include "owned_fd.hpp"
 #include "packet.hpp"
@@ -24,6 +26,7 @@ constexpr uint32_t kStatWords = 16;
 constexpr size_t kSegmentBytes = 3000; // BPF_PROG_TEST_RUN takes less than a page
 constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early in every test
 constexpr uint32_t kUndecided = 4;              // LIMPET_SEGMENT_UNDECIDED
+constexpr uint32_t kEgress = 8;                 // LIMPET_SEGMENT_EGRESS
 const char* const kMethods[] = {"_OTHER", "GET",     "HEAD",    "POST",  "PUT",
                                 "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
 const char* const kErrors[] = {"", " reset", " timeout", " truncated"};
@@ -56,12 +59,8 @@ HttpProbe::HttpProbe() : object_(nullptr, bpf_object__close)
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_.get())
     {
-        const std::string section = bpf_program__section_name(program);
-        if (!section.starts_with("limpet/"))
-            continue;
-        bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
-        bpf_program__set_expected_attach_type(program, section.ends_with("ingress") ? BPF_CGROUP_INET_INGRESS
-                                                                                    : BPF_CGROUP_INET_EGRESS);
+        if (std::string_view(bpf_program__section_name(program)).starts_with("limpet/"))
+            bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
     }
     bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "limpet_stats"),
                              static_cast<uint32_t>(libbpf_num_possible_cpus()));
@@ -129,6 +128,7 @@ Connection::Connection(const HttpProbe& probe, bool is_server) : probe_(probe), 
 
     workload_ = ++next;
     slot_ = next;
+    take_slot_anew();
 }
 
 void Connection::send(From side, std::string_view payload, uint8_t flags, uint64_t stamp_ns)
@@ -150,15 +150,15 @@ void Connection::send_at(From side, uint32_t offset, std::string_view payload, u
     const std::vector<unsigned char> packet = tcp_packet(payload, kFirstSequence + offset, side == From::kServer);
     __sk_buff context{};
     context.cb[0] = slot_;
-    context.cb[1] = static_cast<uint32_t>(kHeadersBytes) | (flags | (owner == 0 ? kUndecided : 0)) << 16;
+    context.cb[1] = static_cast<uint32_t>(kHeadersBytes) |
+                    (flags | (owner == 0 ? kUndecided : 0) | (is_ingress ? 0 : kEgress)) << 16;
     context.cb[2] = static_cast<uint32_t>(payload.size());
     context.cb[3] = kFirstSequence + offset;
-    context.cb[4] = workload_ | static_cast<uint32_t>(generation_) << 16;
     context.tstamp = stamp_ns;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
                 .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
                 .repeat = 1);
-    if (bpf_prog_test_run_opts(probe_.program_fd(is_ingress ? "on_ingress" : "on_egress"), &options))
+    if (bpf_prog_test_run_opts(probe_.program_fd("on_segment"), &options))
         throw failure("BPF_PROG_TEST_RUN");
     if (options.retval != 1)
         throw std::runtime_error("the parser did not let the segment pass");
@@ -182,21 +182,22 @@ std::pair<uint64_t, uint64_t> Connection::sums_ns(const std::string& name) const
 
 void Connection::take_slot_anew()
 {
-    const unsigned char undecided[32] = {};
+    limpet_connection connection{};
 
-    ++generation_;
+    connection.head.cookie = slot_;
+    connection.head.workload = workload_;
     sent_[0] = sent_[1] = 0;
-    if (bpf_map_update_elem(probe_.map_fd("limpet_connections"), &slot_, undecided, BPF_ANY))
+    if (bpf_map_update_elem(probe_.map_fd("limpet_connections"), &slot_, &connection, BPF_ANY))
         throw failure("write limpet_connections");
 }
 
 int Connection::verdict() const
 {
-    unsigned char value[32] = {};
+    limpet_connection connection{};
 
-    if (bpf_map_lookup_elem(probe_.map_fd("limpet_connections"), &slot_, value))
+    if (bpf_map_lookup_elem(probe_.map_fd("limpet_connections"), &slot_, &connection))
         throw failure("read limpet_connections");
-    return value[8];
+    return connection.head.verdict;
 }
 
 } // namespace limpet::test

@@ -81,7 +81,6 @@ private:
     bool is_server_;
     uint32_t slot_;
     uint16_t workload_;
-    uint16_t generation_ = 1;
     uint32_t sent_[2] = {0, 0};
 };
 

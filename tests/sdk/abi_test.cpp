@@ -7,7 +7,7 @@
 
 #include "abi_layout.h"
 
-extern "C" const size_t limpet_offsets_in_c[]; // NOLINT(readability-identifier-naming): a C name
+extern "C" const size_t limpet_offsets_in_c[];
 
 namespace {
 

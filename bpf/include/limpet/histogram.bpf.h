@@ -44,14 +44,19 @@ static __always_inline __u32 limpet_bucket(const volatile __u64 *bounds, __u64 v
     return index;
 }
 
-/* Counts one value. Atomic: several CPUs share a shard where a host has more of them than shards. */
-static __always_inline void limpet_observe(struct limpet_histogram *histogram, const volatile __u64 *bounds,
-                                           __u64 value)
+/* Counts one value in the bucket that limpet_bucket has found. Atomic: several CPUs share a shard where a host has more of
+ * them than shards. */
+static __always_inline void limpet_observe_in(struct limpet_histogram *histogram, __u32 bucket, __u64 value)
 {
-    __u32 bucket = limpet_bucket(bounds, value);
-
     if (bucket >= LIMPET_BUCKETS)
         bucket = LIMPET_BUCKETS - 1;
     __sync_fetch_and_add(&histogram->buckets[bucket], 1);
     __sync_fetch_and_add(&histogram->sum, value);
+}
+
+/* Counts one value. */
+static __always_inline void limpet_observe(struct limpet_histogram *histogram, const volatile __u64 *bounds,
+                                           __u64 value)
+{
+    limpet_observe_in(histogram, limpet_bucket(bounds, value), value);
 }
