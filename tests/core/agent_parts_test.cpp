@@ -141,7 +141,7 @@ TEST_CASE("a reload touches only what has changed")
 {
     Config before;
     before.probes = {probe("same"), probe("gone"), probe("off"), probe("value"), probe("file"), probe("accepts")};
-    before.probes[3].raw["a"] = {{"old.toml", 3, 1}, int64_t{1}, "integer"};
+    before.probes[3].raw["a"] = {{"old.toml", 3, 1}, int64_t{1}, "integer", {"old.toml", 3, 1}};
     Config after = before;
     after.probes.erase(after.probes.begin() + 1);
     after.probes[0].position = {"new.toml", 9, 9}; // where a table stands is no change
