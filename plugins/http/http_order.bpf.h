@@ -10,6 +10,7 @@
 #pragma once
 
 #include "http_flow.bpf.h"
+#include "limpet/kernel_types.bpf.h"
 
 /* a - b in sequence space (RFC 9293, 3.4): negative when a is before b. */
 static __always_inline __s32 sequence_distance(__u32 a, __u32 b)
@@ -17,11 +18,12 @@ static __always_inline __s32 sequence_distance(__u32 a, __u32 b)
     return (__s32)(a - b);
 }
 
+/* The connection's own TCP state. NULL for early data: a listening socket knows nothing of the connection. */
 static __always_inline struct bpf_tcp_sock *tcp_of(const struct __sk_buff *skb)
 {
     struct bpf_sock *sk = skb->sk ? bpf_sk_fullsock(skb->sk) : NULL;
 
-    return sk ? bpf_tcp_sock(sk) : NULL;
+    return sk && sk->state != TCP_LISTEN ? bpf_tcp_sock(sk) : NULL;
 }
 
 /* One of two members, both of them loaded: else the compiler chooses their offset, which the verifier refuses. */
