@@ -19,7 +19,8 @@ std::string in_table(const ProbeConfig& probe, const std::string& text)
     return to_string(ConfigProblem{probe.position, "plugins." + probe.name, text});
 }
 
-// A probe that is switched off is held against its manifest too if there is one, so that switching it on brings no surprise.
+// A probe that is switched off is held against its manifest too if there is one, so that switching it on brings no
+// surprise.
 std::vector<std::string> problems_of(const AgentConfig& agent, ProbeConfig& probe)
 {
     const Result<PluginFile> file = open_configured_plugin(agent, probe);

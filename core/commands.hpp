@@ -2,8 +2,8 @@
 //
 // The commands of the command line besides `run`: what they print and the exit code they end with (agent.hpp).
 //
-// None needs root or touches the kernel, and none runs code of a probe. Called once by main(); results go to `out`, what keeps
-// a command from its work to `errors`.
+// None needs root or touches the kernel, and none runs code of a probe. Called once by main(); results go to `out`,
+// what keeps a command from its work to `errors`.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,8 @@ namespace limpet {
 
 inline constexpr int kExitUsage = 2;
 
-// Prints every problem of the configuration, of the probes' files and of their keys, what this host lacks, and a summary.
+// Prints every problem of the configuration, of the probes' files and of their keys, what this host lacks, and a
+// summary.
 [[nodiscard]] int check_command(const std::filesystem::path& config_file, std::ostream& out);
 
 // One row for each probe that is configured or lies in the plugin directory.

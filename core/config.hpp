@@ -3,8 +3,8 @@
 // The operator's configuration: TOML text in, typed values out, every mistake reported at once.
 //
 // Owner: Agent; values, freely copied. Single-threaded use. The probes' own keys are declared in their manifests, so
-// loading has two steps: parse_config() checks the file and the agent's tables and keeps [plugins.*] raw with positions;
-// check_probe_config() then holds one probe's table against its manifest.
+// loading has two steps: parse_config() checks the file and the agent's tables and keeps [plugins.*] raw with
+// positions; check_probe_config() then holds one probe's table against its manifest.
 #pragma once
 
 #include <chrono>

@@ -11,8 +11,8 @@
 namespace limpet {
 namespace {
 
-// One line per event whatever the text holds, and nothing in it that a terminal would obey: a name seen in traffic may end up
-// here.
+// One line per event whatever the text holds, and nothing in it that a terminal would obey: a name seen in traffic may
+// end up here.
 std::string one_line(const std::string& text)
 {
     std::string result;

@@ -2,8 +2,8 @@
 //
 // The manifest of a probe: what its shared object says about itself, read without running any of its code.
 //
-// Values; owned by whoever reads them. The text is TOML in the ELF section ".limpet.manifest"; the keys are described in
-// docs/writing-a-probe.md. Single-threaded use.
+// Values; owned by whoever reads them. The text is TOML in the ELF section ".limpet.manifest"; the keys are described
+// in docs/writing-a-probe.md. Single-threaded use.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where probes live on disk and which file belongs to which [plugins.<name>] table. Pure look-ups; no threads, no state.
+// Where probes live on disk and which file belongs to which [plugins.<name>] table. Pure look-ups; no threads, no
+// state.
 #pragma once
 
 #include <filesystem>
@@ -23,8 +24,8 @@ namespace limpet {
 // The names of the probes in a directory: every "<name>.so" whose name could stand in [plugins.<name>], sorted.
 [[nodiscard]] std::vector<std::string> plugins_in(const std::filesystem::path& directory);
 
-// open_plugin() for a configured probe: a missing file is reported with the names that are there, and the manifest's name
-// must be the table's.
+// open_plugin() for a configured probe: a missing file is reported with the names that are there, and the manifest's
+// name must be the table's.
 [[nodiscard]] Result<PluginFile> open_configured_plugin(const AgentConfig& agent, const ProbeConfig& probe);
 
 } // namespace limpet

@@ -12,7 +12,8 @@
 
 namespace limpet {
 
-// The value as written, with its type in words; an Error for what no key can hold (tables, dates, mixed or nested lists).
+// The value as written, with its type in words; an Error for what no key can hold (tables, dates, mixed or nested
+// lists).
 [[nodiscard]] Result<ProbeConfig::RawValue> raw_value(const TomlValue& value);
 
 // The value as `key` types it: a duration's text becomes seconds, an integer a number where a number is wanted. Checks

@@ -2,9 +2,9 @@
 //
 // Result<T>: a value, or what went wrong and how to mend it.
 //
-// Used by every function that its caller could see fail. Who returns an Error does not log it; who swallows it does, once.
-// Stands in for std::expected (C++23) and can be replaced by it: same spelling, fewer members. No threads, no allocation
-// beyond the text.
+// Used by every function that its caller could see fail. Who returns an Error does not log it; who swallows it does,
+// once. Stands in for std::expected (C++23) and can be replaced by it: same spelling, fewer members. No threads, no
+// allocation beyond the text.
 #pragma once
 
 #include <cassert>

@@ -2,8 +2,8 @@
 //
 // Reads one TOML table key by key and notes every mistake: wrong types, values out of range, unknown keys.
 //
-// The keys that are asked for are the keys that exist, so that no list has to be kept beside the code. Lives on the stack of the
-// function that reads the table; the table and the list of problems must outlive it. No threads.
+// The keys that are asked for are the keys that exist, so that no list has to be kept beside the code. Lives on the
+// stack of the function that reads the table; the table and the list of problems must outlive it. No threads.
 #pragma once
 
 #include <cstdint>

@@ -9,8 +9,8 @@
 
 namespace limpet {
 
-// One line per row, `indent` spaces before and two between columns; the last column is not padded. Widths count characters,
-// not bytes (UTF-8).
+// One line per row, `indent` spaces before and two between columns; the last column is not padded. Widths count
+// characters, not bytes (UTF-8).
 void print_columns(std::ostream& out, const std::vector<std::vector<std::string>>& rows, size_t indent = 0);
 
 } // namespace limpet

@@ -11,8 +11,8 @@
 //
 // toml++ 3.3 asserts things that broken text can make false (that a key in a table's header begins with a letter), and
 // tells the compiler to take them for granted where assertions are off. Here they always hold or throw. Its test for
-// white space outside of ASCII runs into __builtin_unreachable() for letters such as é, which are none: hence its header
-// first, by itself.
+// white space outside of ASCII runs into __builtin_unreachable() for letters such as é, which are none: hence its
+// header first, by itself.
 namespace {
 struct ParserIsLost {};
 [[noreturn]] void give_up_parsing()
