@@ -49,13 +49,12 @@ Exit codes:
   4  limpet cannot run on this host: not root, no BTF, no cgroup2, a private cgroup or pid namespace
 )";
 
+// With a mistake in the file nothing starts, and the probes' own tables are checked at once too.
 int start_agent(const std::filesystem::path& file, RunMode mode)
 {
     ParsedConfig parsed = parse_config(file);
-    for (const ConfigProblem& problem : parsed.problems)
-        std::cerr << to_string(problem) << '\n';
     if (!parsed.problems.empty())
-        return kExitBadConfig;
+        return check_command(file, std::cerr);
     return run_agent(std::move(parsed.config), file, mode);
 }
 

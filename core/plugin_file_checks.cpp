@@ -70,7 +70,7 @@ Done check_owner_and_mode(const std::filesystem::path& path, const struct stat& 
         return Error{0, path.string() + ": belongs to user " + std::to_string(status.st_uid) +
                             ", not to root or the agent's user; mend it with: chown root " + shell_quoted(path)};
     if ((status.st_mode & kWritableByOthers) != 0)
-        return Error{0, path.string() + ": can be written by others than its owner (mode " + octal(status.st_mode) +
+        return Error{0, path.string() + ": is writable by others than its owner (mode " + octal(status.st_mode) +
                             "); mend it with: chmod go-w " + shell_quoted(path)};
     return done();
 }
