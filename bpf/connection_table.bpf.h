@@ -17,8 +17,9 @@
 #include "limpet/stats.bpf.h"
 #include "limpet/stream.bpf.h"
 
-_Static_assert(CONNECTION_SETS * CONNECTION_WAYS == LIMPET_CONNECTIONS, "the table has LIMPET_CONNECTIONS slots");
-_Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES && sizeof(struct limpet_connection_head) == 24,
+_Static_assert(CONNECTION_SETS *CONNECTION_WAYS == LIMPET_CONNECTIONS, "the table has LIMPET_CONNECTIONS slots");
+_Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
+                   sizeof(struct limpet_connection_head) == 24,
                "two pairs of cache lines; the first holds the head and 104 bytes of state");
 
 #define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */

@@ -25,8 +25,8 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define TAP_OPEN 0          /* index of tap_open in limpet_parsers */
-#define FIRST_PARSER 1      /* undecided connections start there */
+#define TAP_OPEN 0     /* index of tap_open in limpet_parsers */
+#define FIRST_PARSER 1 /* undecided connections start there */
 #define TRIES_IF_FRESH 4
 #define TRIES_IF_ADOPTED 200
 

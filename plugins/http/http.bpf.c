@@ -105,7 +105,8 @@ static __noinline void place(struct __sk_buff *skb, struct http_connection *conn
 }
 
 /* The segment has been read, or was not to be: what follows from its place and its flags. */
-static __noinline void conclude(struct __sk_buff *skb, struct http_connection *connection, struct run *run, __u32 was_read)
+static __noinline void conclude(struct __sk_buff *skb, struct http_connection *connection, struct run *run,
+                                __u32 was_read)
 {
     struct limpet_segment segment = limpet_segment_of(skb);
     __u32 direction = run->direction & 1;

@@ -19,8 +19,8 @@
 
 /* One segment on its way through the state machine. */
 struct run {
-    __u64 now_ns;    /* 0: not asked for yet */
-    __u32 position;  /* next byte to read, counted from the packet's start */
+    __u64 now_ns;   /* 0: not asked for yet */
+    __u32 position; /* next byte to read, counted from the packet's start */
     __u32 end;
     __u32 direction; /* enum http_direction */
     __u32 padding;

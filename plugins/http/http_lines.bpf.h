@@ -214,7 +214,8 @@ static __always_inline int take_status_at_once(struct http_half *half, const __u
 {
     __u8 hundreds = bytes[9] - '0', tens = bytes[10] - '0', ones = bytes[11] - '0';
 
-    if (!BEGINS_WITH(word_at(bytes), 0x2e312f50545448ULL, 56) || bytes[8] != ' ' || hundreds > 9 || tens > 9 || ones > 9)
+    if (!BEGINS_WITH(word_at(bytes), 0x2e312f50545448ULL, 56) || bytes[8] != ' ' || hundreds > 9 || tens > 9 ||
+        ones > 9)
         return 0;
     half->status = (__u16)(hundreds * 100 + tens * 10 + ones);
     return 1;

@@ -26,23 +26,23 @@ enum http_state {
     STATE_STATUS_LINE,
     STATE_HEADERS,
     STATE_CHUNK_SIZE,
-    STATE_TRAILERS,     /* fields behind the last chunk */
-    STATE_BODY,         /* body_left bytes of known length */
-    STATE_CHUNK_DATA,   /* body_left bytes of the chunk */
-    STATE_UNTIL_CLOSE,  /* a body that the end of the connection ends */
-    STATE_LOST,         /* the boundary of messages was lost; looks for one at each segment's start */
-    STATE_TUNNEL,       /* not HTTP any more */
+    STATE_TRAILERS,    /* fields behind the last chunk */
+    STATE_BODY,        /* body_left bytes of known length */
+    STATE_CHUNK_DATA,  /* body_left bytes of the chunk */
+    STATE_UNTIL_CLOSE, /* a body that the end of the connection ends */
+    STATE_LOST,        /* the boundary of messages was lost; looks for one at each segment's start */
+    STATE_TUNNEL,      /* not HTTP any more */
 };
 
 /* Where in a line the next byte stands. */
 enum line_state {
     LINE_START = 0,
-    LINE_REST,       /* what follows does not matter; looks for the line's end */
-    LINE_BLANK,      /* headers: behind the CR of an empty line */
-    LENGTH_VALUE,    /* headers: in the value of Content-Length */
-    CODING_VALUE,    /* headers: before the value of Transfer-Encoding */
-    CHUNK_DIGITS,    /* chunk size: behind its first digit */
-    CHUNK_BREAK,     /* chunk size: in the line break that ends the chunk before */
+    LINE_REST,    /* what follows does not matter; looks for the line's end */
+    LINE_BLANK,   /* headers: behind the CR of an empty line */
+    LENGTH_VALUE, /* headers: in the value of Content-Length */
+    CODING_VALUE, /* headers: before the value of Transfer-Encoding */
+    CHUNK_DIGITS, /* chunk size: behind its first digit */
+    CHUNK_BREAK,  /* chunk size: in the line break that ends the chunk before */
     /* from here on the low five bits count the characters that have been read of a word */
     METHOD_NAME = 32,
     STATUS_START = 64,
@@ -95,9 +95,9 @@ struct http_half {
     __u8 flags;          /* enum half_flags */
     __u8 misses;         /* heads in a row that were not the one before */
     __u8 padding[3];
-    __u64 body_left;     /* bytes of the body or chunk still to come; in a first line its last eight bytes */
-    __u64 first_ns;      /* when the message being read began */
-    __u64 head_hash;     /* of the head read last */
+    __u64 body_left; /* bytes of the body or chunk still to come; in a first line its last eight bytes */
+    __u64 first_ns;  /* when the message being read began */
+    __u64 head_hash; /* of the head read last */
 };
 SHARED_SIZE(struct http_half, 40);
 
@@ -112,15 +112,15 @@ struct http_order {
  * stands in the first 128 bytes. */
 struct http_connection {
     struct limpet_connection_head head;
-    struct http_half halves[2];     /* by enum http_direction */
-    __u64 newest;                   /* the request queued last, start_ns << 4 | method */
-    __u32 row;                      /* of the response counted last */
-    __u32 row_key;                  /* … and what it was found by; 0: none */
-    __u32 response_length;          /* Content-Length of the response head read last */
-    __u32 request_length;           /* … of the request head */
+    struct http_half halves[2]; /* by enum http_direction */
+    __u64 newest;               /* the request queued last, start_ns << 4 | method */
+    __u32 row;                  /* of the response counted last */
+    __u32 row_key;              /* … and what it was found by; 0: none */
+    __u32 response_length;      /* Content-Length of the response head read last */
+    __u32 request_length;       /* … of the request head */
 
-    __u64 older[QUEUE_LENGTH];      /* requests before the newest, by number modulo QUEUE_LENGTH */
-    struct http_order order[2];     /* by enum http_direction */
+    __u64 older[QUEUE_LENGTH];  /* requests before the newest, by number modulo QUEUE_LENGTH */
+    struct http_order order[2]; /* by enum http_direction */
     __u8 padding[40];
 };
 SHARED_SIZE(struct http_connection, LIMPET_CONNECTION_BYTES);

@@ -23,7 +23,7 @@ namespace {
 
 constexpr uint32_t kHistogramWords = 24; // sum and 23 buckets, see limpet/histogram.bpf.h
 constexpr uint32_t kStatWords = 16;
-constexpr size_t kSegmentBytes = 3000; // BPF_PROG_TEST_RUN takes less than a page
+constexpr size_t kSegmentBytes = 3000;          // BPF_PROG_TEST_RUN takes less than a page
 constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early in every test
 constexpr uint32_t kUndecided = 4;              // LIMPET_SEGMENT_UNDECIDED
 constexpr uint32_t kEgress = 8;                 // LIMPET_SEGMENT_EGRESS
@@ -57,8 +57,7 @@ HttpProbe::HttpProbe() : object_(nullptr, bpf_object__close)
     if (!object_)
         throw failure("open the BPF object of " + path);
     bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object_.get())
-    {
+    bpf_object__for_each_program(program, object_.get()) {
         if (std::string_view(bpf_program__section_name(program)).starts_with("limpet/"))
             bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
     }

@@ -41,7 +41,9 @@ const std::vector<Row> kRows = {
     {"until close with the last bytes and FIN in one segment",
      {{kC, "GET / HTTP/1.0\r\n\r\n"}, {kS, "HTTP/1.0 200 OK\r\n\r\nbody", kFin}},
      "GET 200=1"},
-    {"head and body apart", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"}, {kS, "ab"}, {kS, "cd"}}, "GET 200=1"},
+    {"head and body apart",
+     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"}, {kS, "ab"}, {kS, "cd"}},
+     "GET 200=1"},
     {"an answer that is not whole yet", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc"}}, ""},
     {"POST with a body in its own segments",
      {{kC, "POST /x HTTP/1.1\r\nContent-Length: 10\r\n\r\n"}, {kC, "01234"}, {kC, "56789"}, {kS, kOk}},
@@ -67,66 +69,149 @@ const std::vector<Row> kRows = {
     {"eight requests in one segment, eight answers in one segment",
      {{kC, kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet}, {kS, kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk}},
      "GET 200=8"},
-    {"twelve deep", {{kC, kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet},
-                     {kS, kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk}}, "GET 200=12"},
+    {"twelve deep",
+     {{kC, kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet + kGet},
+      {kS, kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk + kOk}},
+     "GET 200=12"},
     {"methods keep to their answers when pipelined",
      {{kC, "HEAD / HTTP/1.1\r\n\r\n" + kGet + "DELETE /a HTTP/1.1\r\n\r\n"},
       {kS, "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n" + kOk + "HTTP/1.1 204 No Content\r\n\r\n"}},
      "DELETE 204=1, GET 200=1, HEAD 200=1"},
     {"HEAD, 204 and 304 have no body whatever they announce",
-     {{kC, "HEAD / HTTP/1.1\r\n\r\n"}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"},
-      {kC, kGet}, {kS, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"},
-      {kC, kGet}, {kS, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"},
-      {kC, kGet}, {kS, kOk}},
+     {{kC, "HEAD / HTTP/1.1\r\n\r\n"},
+      {kS, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"},
+      {kC, kGet},
+      {kS, "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n"},
+      {kC, kGet},
+      {kS, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"},
+      {kC, kGet},
+      {kS, kOk}},
      "GET 200=1, GET 204=1, GET 304=1, HEAD 200=1"},
     {"100-continue before the answer",
      {{kC, "PUT /x HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"},
-      {kS, "HTTP/1.1 100 Continue\r\n\r\n"}, {kC, "body"}, {kS, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"}},
+      {kS, "HTTP/1.1 100 Continue\r\n\r\n"},
+      {kC, "body"},
+      {kS, "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"}},
      "PUT 201=1"},
     {"103 early hints and the answer in one segment",
-     {{kC, kGet}, {kS, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + kOk}}, "GET 200=1"},
-    {"chunks", {{kC, kGet},
-                {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"},
-                {kS, "4\r\nWiki\r\n"}, {kS, "B;name=value\r\npedia in ch\r\n"}, {kS, "0\r\n\r\n"},
-                {kC, kGet}, {kS, kOk}}, "GET 200=2"},
+     {{kC, kGet}, {kS, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + kOk}},
+     "GET 200=1"},
+    {"chunks",
+     {{kC, kGet},
+      {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"},
+      {kS, "4\r\nWiki\r\n"},
+      {kS, "B;name=value\r\npedia in ch\r\n"},
+      {kS, "0\r\n\r\n"},
+      {kC, kGet},
+      {kS, kOk}},
+     "GET 200=2"},
     {"chunks that cross segments anywhere",
-     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1"}, {kS, "0\r"}, {kS, "\n0123456789abcde"},
-      {kS, "f\r"}, {kS, "\n0\r\n"}, {kS, "\r\n" + kOk}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
+     {{kC, kGet},
+      {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1"},
+      {kS, "0\r"},
+      {kS, "\n0123456789abcde"},
+      {kS, "f\r"},
+      {kS, "\n0\r\n"},
+      {kS, "\r\n" + kOk},
+      {kC, kGet},
+      {kS, kOk}},
+     "GET 200=2"},
     {"chunks of one byte, many in a segment",
-     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n0\r\n\r\n"}}, "GET 200=1"},
-    {"trailers", {{kC, kGet},
-                  {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n1\r\na\r\n0\r\nContent-Length: 9\r\nX: y\r\n\r\n"},
-                  {kC, kGet}, {kS, kOk}}, "GET 200=2"},
+     {{kC, kGet},
+      {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n1\r\nc\r\n1\r\nd\r\n0\r\n\r\n"}},
+     "GET 200=1"},
+    {"trailers",
+     {{kC, kGet},
+      {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n1\r\na\r\n0\r\nContent-Length: 9\r\nX: "
+           "y\r\n\r\n"},
+      {kC, kGet},
+      {kS, kOk}},
+     "GET 200=2"},
     {"a chunk that contains an end of chunks",
-     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n0\r\n\r\nHTTP/1.1\r\n"}, {kS, "0\r\n\r\n"}}, "GET 200=1"},
-    {"a chunked request", {{kC, "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"}, {kS, kOk}, {kC, kGet}, {kS, kOk}},
+     {{kC, kGet},
+      {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nd\r\n0\r\n\r\nHTTP/1.1\r\n"},
+      {kS, "0\r\n\r\n"}},
+     "GET 200=1"},
+    {"a chunked request",
+     {{kC, "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"},
+      {kS, kOk},
+      {kC, kGet},
+      {kS, kOk}},
      "GET 200=1, POST 200=1"},
-    {"chunked beats a length", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
-                                {kC, kGet}, {kS, kOk}}, "GET 200=2"},
-    {"names in any case, values with any blanks", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nCONTENT-LENGTH: \t 2 \r\n\r\nok"}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
+    {"chunked beats a length",
+     {{kC, kGet},
+      {kS, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"},
+      {kC, kGet},
+      {kS, kOk}},
+     "GET 200=2"},
+    {"names in any case, values with any blanks",
+     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nCONTENT-LENGTH: \t 2 \r\n\r\nok"}, {kC, kGet}, {kS, kOk}},
+     "GET 200=2"},
     {"names that begin like the ones that matter",
-     {{kC, "GET / HTTP/1.1\r\nContent-Length-X: 7\r\nContent-Lengt: 7\r\nTransfer-Encodings: chunked\r\nTransfer: x\r\nCookie: Content-Length: 5\r\nT\r\nc\r\n\r\n"},
-      {kS, kOk}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
-    {"every method", {{kC, "PUT / HTTP/1.1\r\n\r\n"}, {kS, kOk}, {kC, "OPTIONS * HTTP/1.1\r\n\r\n"}, {kS, kOk}, {kC, "TRACE / HTTP/1.1\r\n\r\n"}, {kS, kOk},
-                      {kC, "PATCH / HTTP/1.1\r\n\r\n"}, {kS, kOk}, {kC, "PROPFIND / HTTP/1.1\r\n\r\n"}, {kS, kOk},
-                      {kC, "VERSION-CONTROL / HTTP/1.1\r\n\r\n"}, {kS, kOk}, {kC, "get / HTTP/1.1\r\n\r\n"}, {kS, kOk}},
+     {{kC, "GET / HTTP/1.1\r\nContent-Length-X: 7\r\nContent-Lengt: 7\r\nTransfer-Encodings: chunked\r\nTransfer: "
+           "x\r\nCookie: Content-Length: 5\r\nT\r\nc\r\n\r\n"},
+      {kS, kOk},
+      {kC, kGet},
+      {kS, kOk}},
+     "GET 200=2"},
+    {"every method",
+     {{kC, "PUT / HTTP/1.1\r\n\r\n"},
+      {kS, kOk},
+      {kC, "OPTIONS * HTTP/1.1\r\n\r\n"},
+      {kS, kOk},
+      {kC, "TRACE / HTTP/1.1\r\n\r\n"},
+      {kS, kOk},
+      {kC, "PATCH / HTTP/1.1\r\n\r\n"},
+      {kS, kOk},
+      {kC, "PROPFIND / HTTP/1.1\r\n\r\n"},
+      {kS, kOk},
+      {kC, "VERSION-CONTROL / HTTP/1.1\r\n\r\n"},
+      {kS, kOk},
+      {kC, "get / HTTP/1.1\r\n\r\n"},
+      {kS, kOk}},
      "OPTIONS 200=1, PATCH 200=1, PUT 200=1, TRACE 200=1, _OTHER 200=3"},
     {"an absolute target", {{kC, "GET http://a/b?c=d HTTP/1.1\r\n\r\n"}, {kS, kOk}}, "GET 200=1"},
-    {"empty lines before a request", {{kC, "\r\n\r\n" + kGet}, {kS, kOk}, {kC, "\r\n"}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
-    {"bare line feeds", {{kC, "GET / HTTP/1.1\nHost: a\n\n"}, {kS, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
-    {"a long head", {{kC, "GET /" + kLong + " HTTP/1.1\r\nCookie: " + kLong + "\r\nContent-Length: 3\r\n\r\nabc"}, {kS, kOk}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
-    {"a long body", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + kLong}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
-    {"a target as long as a window", {{kC, "GET /" + std::string(240, 'y') + " HTTP/1.1\r\n\r\n"}, {kS, kOk}}, "GET 200=1"},
+    {"empty lines before a request",
+     {{kC, "\r\n\r\n" + kGet}, {kS, kOk}, {kC, "\r\n"}, {kC, kGet}, {kS, kOk}},
+     "GET 200=2"},
+    {"bare line feeds",
+     {{kC, "GET / HTTP/1.1\nHost: a\n\n"}, {kS, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"}, {kC, kGet}, {kS, kOk}},
+     "GET 200=2"},
+    {"a long head",
+     {{kC, "GET /" + kLong + " HTTP/1.1\r\nCookie: " + kLong + "\r\nContent-Length: 3\r\n\r\nabc"},
+      {kS, kOk},
+      {kC, kGet},
+      {kS, kOk}},
+     "GET 200=2"},
+    {"a long body",
+     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n" + kLong}, {kC, kGet}, {kS, kOk}},
+     "GET 200=2"},
+    {"a target as long as a window",
+     {{kC, "GET /" + std::string(240, 'y') + " HTTP/1.1\r\n\r\n"}, {kS, kOk}},
+     "GET 200=1"},
     {"reset without an answer", {{kC, kGet}, {kS, "", kRst}}, "GET 0 reset=1"},
     {"reset by the client", {{kC, kGet}, {kC, "", kRst}}, "GET 0 reset=1"},
-    {"reset in the middle of the answer", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"}, {kS, "", kRst}}, "GET 200 reset=1"},
-    {"closed in the middle of the answer", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"}, {kS, "", kFin}}, "GET 200 truncated=1"},
-    {"closed in the middle of chunks", {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"}, {kS, "", kFin}, {kC, "", kRst}}, "GET 200 truncated=1"},
+    {"reset in the middle of the answer",
+     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"}, {kS, "", kRst}},
+     "GET 200 reset=1"},
+    {"closed in the middle of the answer",
+     {{kC, kGet}, {kS, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc"}, {kS, "", kFin}},
+     "GET 200 truncated=1"},
+    {"closed in the middle of chunks",
+     {{kC, kGet},
+      {kS, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nabc"},
+      {kS, "", kFin},
+      {kC, "", kRst}},
+     "GET 200 truncated=1"},
     {"closed before the answer", {{kC, kGet}, {kS, "", kFin}}, "GET 0 truncated=1"},
-    {"three pipelined, one answered, reset", {{kC, kGet + kGet + kGet}, {kS, kOk}, {kS, "", kRst}}, "GET 0 reset=2, GET 200=1"},
+    {"three pipelined, one answered, reset",
+     {{kC, kGet + kGet + kGet}, {kS, kOk}, {kS, "", kRst}},
+     "GET 0 reset=2, GET 200=1"},
     {"half-close by the client, then the answer", {{kC, kGet, kFin}, {kS, kOk}, {kS, "", kFin}}, "GET 200=1"},
     {"both close after the answer", {{kC, kGet}, {kS, kOk}, {kS, "", kFin}, {kC, "", kFin}}, "GET 200=1"},
-    {"an answer that nobody asked for", {{kC, kGet}, {kS, kOk}, {kS, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"}, {kS, "", kFin}}, "GET 200=1"},
+    {"an answer that nobody asked for",
+     {{kC, kGet}, {kS, kOk}, {kS, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"}, {kS, "", kFin}},
+     "GET 200=1"},
 };
 
 // Protocols that are not HTTP/1, or stop being it: after the steps the connection must be nobody's business.
@@ -135,7 +220,9 @@ const std::vector<Row> kForeignRows = {
     {"a request without a version", {{kC, "GET key\r\n"}, {kS, "$-1\r\n"}}, ""},
     {"RTSP", {{kC, "OPTIONS rtsp://a RTSP/1.0\r\nCSeq: 1\r\n\r\n"}, {kS, "RTSP/1.0 200 OK\r\n\r\n"}}, ""},
     {"HTTP/2 with prior knowledge", {{kC, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}}, ""},
-    {"binary", {{kC, std::string("\x16\x03\x01\x02\x00\x01\x00", 7)}, {kS, std::string("\x16\x03\x03\x00\x7a", 5)}}, ""},
+    {"binary",
+     {{kC, std::string("\x16\x03\x01\x02\x00\x01\x00", 7)}, {kS, std::string("\x16\x03\x03\x00\x7a", 5)}},
+     ""},
     {"a request that is answered in another protocol", {{kC, kGet}, {kS, "+OK\r\n"}, {kS, "", kFin}}, ""},
 };
 
@@ -190,8 +277,15 @@ TEST_CASE("What is not HTTP/1 is not counted and not claimed")
 TEST_CASE("An upgrade and a tunnel count once and end the parser's interest")
 {
     const std::vector<Row> rows = {
-        {"101", {{kC, "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"}, {kS, "HTTP/1.1 101 Switching Protocols\r\n\r\n"}, {kC, kGet}, {kS, kOk}}, "GET 101=1"},
-        {"CONNECT", {{kC, "CONNECT a:443 HTTP/1.1\r\n\r\n"}, {kS, "HTTP/1.1 200 OK\r\n\r\n"}, {kC, kGet}, {kS, kOk}}, "CONNECT 200=1"},
+        {"101",
+         {{kC, "GET /ws HTTP/1.1\r\nUpgrade: websocket\r\n\r\n"},
+          {kS, "HTTP/1.1 101 Switching Protocols\r\n\r\n"},
+          {kC, kGet},
+          {kS, kOk}},
+         "GET 101=1"},
+        {"CONNECT",
+         {{kC, "CONNECT a:443 HTTP/1.1\r\n\r\n"}, {kS, "HTTP/1.1 200 OK\r\n\r\n"}, {kC, kGet}, {kS, kOk}},
+         "CONNECT 200=1"},
     };
     for (const Row& row : rows)
         for (const bool is_server : {true, false}) {
@@ -211,16 +305,14 @@ TEST_CASE("Retransmitted, missing and reordered segments change no count")
 
     for (const bool is_server : {true, false}) {
         CAPTURE(is_server);
-        SECTION("every segment twice" + std::to_string(is_server))
-        {
+        SECTION("every segment twice" + std::to_string(is_server)) {
             Connection connection(probe(), is_server);
             for (uint32_t i = 0; i < 3; ++i)
                 for (int copy = 0; copy < 2; ++copy)
                     connection.send_at(kC, i * get_size, kGet), connection.send_at(kS, i * ok_size, kOk);
             CHECK(connection.counted() == "GET 200=3");
         }
-        SECTION("a retransmission that brings more than before" + std::to_string(is_server))
-        {
+        SECTION("a retransmission that brings more than before" + std::to_string(is_server)) {
             Connection connection(probe(), is_server);
             connection.send_at(kC, 0, kGet.substr(0, 9));
             connection.send_at(kC, 0, kGet);
@@ -228,8 +320,7 @@ TEST_CASE("Retransmitted, missing and reordered segments change no count")
             connection.send_at(kS, 10, kOk.substr(10));
             CHECK(connection.counted() == "GET 200=1");
         }
-        SECTION("the answer's head is lost and comes after its body" + std::to_string(is_server))
-        {
+        SECTION("the answer's head is lost and comes after its body" + std::to_string(is_server)) {
             Connection connection(probe(), is_server);
             connection.send(kC, kGet);
             connection.send(kS, kOk);
@@ -242,8 +333,7 @@ TEST_CASE("Retransmitted, missing and reordered segments change no count")
             connection.send_at(kS, ok_size + head_size + 10, kOk);
             CHECK(connection.counted() == "GET 200=3");
         }
-        SECTION("two gaps in one body" + std::to_string(is_server))
-        {
+        SECTION("two gaps in one body" + std::to_string(is_server)) {
             Connection connection(probe(), is_server);
             connection.send(kC, kGet);
             connection.send_at(kS, 0, head);
@@ -257,8 +347,7 @@ TEST_CASE("Retransmitted, missing and reordered segments change no count")
             connection.send_at(kS, head_size + 10, kOk);
             CHECK(connection.counted() == "GET 200=2");
         }
-        SECTION("the FIN overtakes the end of the body" + std::to_string(is_server))
-        {
+        SECTION("the FIN overtakes the end of the body" + std::to_string(is_server)) {
             Connection connection(probe(), is_server);
             connection.send(kC, kGet);
             connection.send_at(kS, 0, "HTTP/1.1 200 OK\r\n\r\n");

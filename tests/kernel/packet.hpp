@@ -38,7 +38,9 @@ inline std::vector<unsigned char> tcp_packet(std::string_view payload, uint32_t 
     tcp.seq = htonl(sequence);
 
     unsigned char* end = bytes.data();
-    const auto append = [&end](const void* data, size_t size) { end = static_cast<unsigned char*>(__builtin_memcpy(end, data, size)) + size; };
+    const auto append = [&end](const void* data, size_t size) {
+        end = static_cast<unsigned char*>(__builtin_memcpy(end, data, size)) + size;
+    };
     append(&ethernet, sizeof ethernet);
     append(&ip, sizeof ip);
     append(&tcp, sizeof tcp);

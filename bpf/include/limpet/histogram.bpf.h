@@ -12,9 +12,9 @@
 
 #include "tags.bpf.h"
 
-#define LIMPET_BUCKETS 23                  /* 22 bounds and the bucket above the last one */
+#define LIMPET_BUCKETS 23 /* 22 bounds and the bucket above the last one */
 #define LIMPET_MAX_BOUNDS (LIMPET_BUCKETS - 1)
-#define LIMPET_BOUND_UNUSED (~0ULL >> 1)   /* the largest value that compares without overflow */
+#define LIMPET_BOUND_UNUSED (~0ULL >> 1) /* the largest value that compares without overflow */
 
 /* Three cache lines; the count is the sum of the buckets. */
 struct limpet_histogram {

@@ -39,11 +39,11 @@ enum limpet_segment_flags {
 /* What the tap knows of a segment. Packed into skb->cb[] by the tap; the layout is part of the ABI:
  *   cb[0] slot   cb[1] offset | flags << 16   cb[2] length   cb[3] sequence   cb[4] reserved, 0 */
 struct limpet_segment {
-    __u32 slot;       /* of the connection, for limpet_connection_at */
-    __u32 offset;     /* of the first payload byte in the packet */
-    __u32 length;     /* payload bytes; 0 only with FIN or RST */
-    __u32 sequence;   /* TCP sequence number of the first payload byte (of the FIN when there is none) */
-    __u8 flags;       /* enum limpet_segment_flags */
+    __u32 slot;     /* of the connection, for limpet_connection_at */
+    __u32 offset;   /* of the first payload byte in the packet */
+    __u32 length;   /* payload bytes; 0 only with FIN or RST */
+    __u32 sequence; /* TCP sequence number of the first payload byte (of the FIN when there is none) */
+    __u8 flags;     /* enum limpet_segment_flags */
 };
 
 /* The parser's own number; written by the agent. */

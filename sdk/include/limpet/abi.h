@@ -152,8 +152,8 @@ struct limpet_plugin {
     uint16_t abi_major;  /* LIMPET_ABI_MAJOR as the probe was compiled */
     uint16_t abi_minor;  /* at most the agent's; a newer one is refused with "needs a newer agent" */
     uint32_t reserved;
-    const char *name;    /* as in the manifest; terminated by 0 */
-    const char *version; /* as in the manifest; terminated by 0 */
+    const char *name;                           /* as in the manifest; terminated by 0 */
+    const char *version;                        /* as in the manifest; terminated by 0 */
     const struct limpet_operations *operations; /* NULL: the probe has no user-space code */
 };
 

@@ -23,9 +23,9 @@ struct limpet_connection_head {
     __u16 generation;     /* differs from that of the slot's last user */
     __u32 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
     __u16 workload;       /* number of the workload that owns the socket; 0: unknown */
-    __u16 begun;          /* the owner's: requests begun, and those done. Where they differ, the connection is displaced */
-    __u16 done;           /* last, and counted as evicted; each is written by one direction only */
-    __u16 last_used;      /* in units of about a second */
+    __u16 begun;     /* the owner's: requests begun, and those done. Where they differ, the connection is displaced */
+    __u16 done;      /* last, and counted as evicted; each is written by one direction only */
+    __u16 last_used; /* in units of about a second */
 };
 
 struct limpet_connection {
