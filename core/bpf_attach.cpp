@@ -58,8 +58,8 @@ std::string exclusive_program_text(bpf_attach_type attach_type, int cgroup_fd)
     std::array<uint32_t, 64> ids{};
     uint32_t count = ids.size();
     uint32_t flags = 0;
-    if (bpf_prog_query(cgroup_fd, attach_type, 0, &flags, ids.data(), &count) ||
-        count == 0 || (flags & BPF_F_ALLOW_MULTI))
+    if (bpf_prog_query(cgroup_fd, attach_type, 0, &flags, ids.data(), &count) || count == 0 ||
+        (flags & BPF_F_ALLOW_MULTI))
         return "";
     const char* known_hook = libbpf_bpf_attach_type_str(attach_type);
     const std::string hook = known_hook ? known_hook : "<hook>";

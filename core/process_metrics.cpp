@@ -84,7 +84,7 @@ void add_process_metrics(Families& families)
     double virtual_pages = 0;
     double resident_pages = 0;
     std::istringstream(contents_of("/proc/self/statm")) >> virtual_pages >> resident_pages;
-    static const double started_at = start_time_seconds(); // must not waver with the clocks
+    static const double kStartedAt = start_time_seconds(); // must not waver with the clocks
 
     families.add("process_cpu_seconds_total", MetricKind::kCounter,
                  "CPU time that the agent has used in user space and in system calls.", {}, cpu_seconds());
@@ -96,7 +96,7 @@ void add_process_metrics(Families& families)
     families.add("process_max_fds", MetricKind::kGauge, "The most file descriptors that the agent may open.", {},
                  max_fds());
     families.add("process_start_time_seconds", MetricKind::kGauge, "Start of the agent, seconds after 1970.", {},
-                 started_at);
+                 kStartedAt);
 }
 
 } // namespace limpet

@@ -69,9 +69,7 @@ Result<Tap> Tap::load(uint16_t listen_port)
         return stats.error();
     tap.stats_ = std::move(*stats);
     tap.kernel_memory_bytes_ = tap.object_.kernel_memory_bytes();
-    if (const Done entered =
-            tap.set_parser(0, tap.object_.program_fd("tap_open"));
-        !entered)
+    if (const Done entered = tap.set_parser(0, tap.object_.program_fd("tap_open")); !entered)
         return entered.error();
     return tap;
 }

@@ -18,8 +18,8 @@ constexpr uint32_t kWorkloadLimit = 1024;
 
 const WorkloadName& unknown_workload()
 {
-    static const WorkloadName unknown{"/", "unknown"};
-    return unknown;
+    static const WorkloadName kUnknown{"/", "unknown"};
+    return kUnknown;
 }
 
 std::string contents_of(const std::string& path)
