@@ -131,8 +131,8 @@ TEST_CASE("A file that others can write is refused with the command that mends i
     const TemporaryDirectory directory;
     const fs::path copy = copy_of(directory, "throws");
     ::chmod(copy.c_str(), 0666);
-    CHECK_THAT(open_error(copy), Contains("is writable by others than its owner (mode 0666)") &&
-                                     Contains("chmod go-w " + copy.string()));
+    CHECK_THAT(open_error(copy),
+               Contains("is writable by others than its owner (mode 0666)") && Contains("chmod go-w " + copy.string()));
     ::chmod(copy.c_str(), 0664);
     CHECK_THAT(open_error(copy), Contains("mode 0664"));
     ::chmod(copy.c_str(), 0644);
