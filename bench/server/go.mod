@@ -1,0 +1,3 @@
+module limpet/bench/server
+
+go 1.19
