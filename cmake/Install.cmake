@@ -12,13 +12,21 @@ install(FILES ${PROJECT_BINARY_DIR}/limpet-sdk-config-version.cmake DESTINATION 
 install(DIRECTORY sdk/cmake/ DESTINATION ${sdk_package_dir} COMPONENT sdk)
 install(DIRECTORY sdk/include/limpet bpf/include/limpet DESTINATION include COMPONENT sdk)
 
-# The config goes to /etc for a prefix of /usr, as everywhere.
-if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
-    set(config_dir /etc/limpet)
-else()
-    set(config_dir etc/limpet)
-endif()
-install(FILES config/limpet.toml DESTINATION ${config_dir} OPTIONAL)
+# The config goes to /etc for a prefix of /usr, as everywhere; the prefix is known only when it is used. A file that is there
+# is the operator's and stays.
+install(CODE "set(config_file \"${PROJECT_SOURCE_DIR}/config/limpet.toml\")")
+install(CODE [[
+    if(CMAKE_INSTALL_PREFIX STREQUAL "/usr")
+        set(config_dir /etc/limpet)
+    else()
+        set(config_dir "${CMAKE_INSTALL_PREFIX}/etc/limpet")
+    endif()
+    if(EXISTS "$ENV{DESTDIR}${config_dir}/limpet.toml")
+        message("-- Kept: $ENV{DESTDIR}${config_dir}/limpet.toml")
+    else()
+        file(INSTALL "${config_file}" DESTINATION "${config_dir}")
+    endif()
+]])
 
-install(FILES LICENSE README.md DESTINATION share/doc/limpet OPTIONAL)
-install(DIRECTORY docs/ DESTINATION share/doc/limpet OPTIONAL)
+install(FILES LICENSE README.md DESTINATION share/doc/limpet)
+install(DIRECTORY docs/ DESTINATION share/doc/limpet)
