@@ -17,6 +17,10 @@ def in_mount_namespace(*commands):
             " && ".join([*commands, 'exec "$@"']), "sh"]
 
 
+def unmounts_of_cgroup2():
+    return [f"umount --lazy {root}" for root in reversed(cgroups.mount_points("cgroup2"))]
+
+
 class BadHostTest(RefusalCases, EndToEndCase):
     def setUp(self):
         super().setUp()
@@ -39,8 +43,7 @@ class BadHostTest(RefusalCases, EndToEndCase):
                                  agent_keys=f'plugin_dir = "{places.plugin_dir()}"')
 
     def test_no_cgroup2(self):
-        unmounts = [f"umount --lazy {root}" for root in reversed(cgroups.mount_points("cgroup2"))]
-        self.assert_refuses_here("cgroup2", "mount", wrapper=in_mount_namespace(*unmounts))
+        self.assert_refuses_here("cgroup2", "mount", wrapper=in_mount_namespace(*unmounts_of_cgroup2()))
 
     def test_no_btf(self):
         hide = "mount -t tmpfs none /sys/kernel/btf"
@@ -58,7 +61,7 @@ class BadHostTest(RefusalCases, EndToEndCase):
         root = cgroups.cgroup2_root()
         self.assert_refuses_here("cgroup namespace", "--cgroupns|host", wrapper=[
             *group.wrapper, places.tool("unshare"), "--cgroup",
-            *in_mount_namespace(f"umount --lazy {root}", f"mount -t cgroup2 none {root}")])
+            *in_mount_namespace(*unmounts_of_cgroup2(), f"mount -t cgroup2 none {root}")])
 
     def test_private_pid_namespace(self):
         self.assert_refuses_here("pid namespace", "--pid=?.?host|hostPID|host", wrapper=[
@@ -67,6 +70,7 @@ class BadHostTest(RefusalCases, EndToEndCase):
     def test_exclusive_cgroup_program_of_someone_else(self):
         exclusive = ExclusiveProgram()
         self.addCleanup(exclusive.detach)
+        self.objects_before = bpf_objects()
         self.assert_refuses_here(str(cgroups.cgroup2_root()), "exclusive|another program|other program", "bpftool",
                                  exit_code=RUNTIME_FAILURE)
 
