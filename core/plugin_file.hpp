@@ -26,9 +26,9 @@ struct PluginFile {
 };
 
 // Opens and checks a probe: O_NOFOLLOW, regular file, owned by root, the agent's user or the owner of the agent's
-// executable, not writable by group or others, nor any directory above it (a sticky directory such as /tmp counts as
-// writable); SHA-256 when `sha256` is not empty; then reads and parses its sections. Every rule has its own message: the
-// path, the rule, the command that mends it.
+// executable, not writable by group or others, nor any directory above it (one with the sticky bit, such as /tmp, passes
+// when what leads to the probe has a trusted owner); SHA-256 when `sha256` is not empty; then reads and parses its
+// sections. Every rule has its own message: the path, the rule, the command that mends it.
 [[nodiscard]] Result<PluginFile> open_plugin(const std::filesystem::path& path, const std::string& sha256);
 
 // Refuses another ABI: a major that is not ours ("built for another ABI") and a minor above ours ("needs a newer

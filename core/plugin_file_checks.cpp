@@ -75,22 +75,25 @@ Done check_owner_and_mode(const std::filesystem::path& path, const struct stat& 
     return done();
 }
 
-// A directory with the sticky bit counts too: others cannot take a file away there, but they can be first to put one.
+// Where the sticky bit is set (/tmp), others can add entries but not take one of ours away or put another in its place: such
+// a directory passes when the entry in it that leads to the probe has a trusted owner.
 Done check_directories_above(const std::filesystem::path& path)
 {
+    struct stat below{};
+    if (::stat(path.c_str(), &below) != 0)
+        return errno_error(path.string());
     for (std::filesystem::path at = path.parent_path();; at = at.parent_path()) {
         struct stat status{};
         if (::stat(at.c_str(), &status) != 0)
             return errno_error(path.string() + ": cannot look at the directory " + at.string());
-        if ((status.st_mode & kWritableByOthers) != 0) {
-            const bool is_sticky = (status.st_mode & S_ISVTX) != 0;
+        const bool is_safe_for_ours = (status.st_mode & S_ISVTX) != 0 && is_trusted_owner(below.st_uid);
+        if ((status.st_mode & kWritableByOthers) != 0 && !is_safe_for_ours)
             return Error{0, path.string() + ": lies below " + at.string() +
-                                ", where others than its owner can write (mode " + octal(status.st_mode) + "); " +
-                                (is_sticky ? "move the probe to a directory that only root can write"
-                                           : "mend it with: chmod go-w " + shell_quoted(at))};
-        }
+                                ", where others than its owner can write (mode " + octal(status.st_mode) +
+                                "); mend it with: chmod go-w " + shell_quoted(at)};
         if (at == at.root_path())
             return done();
+        below = status;
     }
 }
 
