@@ -3,23 +3,25 @@
  * Where a connection stands in the table, and whom it displaces. Plain C: the same text runs in the kernel and in the
  * test that simulates hosts of 256 CPUs.
  *
- * Cookies are handed out in sequence, in batches of 4,096 per CPU. Runs of 64 stay together, so that connections that were
- * opened together share pages (a TLB miss costs more than a cache miss); the runs are spread with a multiplicative hash
- * (Knuth, TAOCP vol. 3, 6.4), since the low bits of batches repeat across CPUs. Slots of the second way lie behind all of
- * the first, for the same reason.
+ * Cookies are handed out in sequence, in batches of 4,096 per CPU. Runs of 8 stay together, so that connections that were
+ * opened together share pages; the runs are spread with a multiplicative hash (Knuth, TAOCP vol. 3, 6.4), since the low bits
+ * of batches repeat across CPUs. Longer runs would fall on each other as a whole: with runs of 64 and two ways, one in
+ * thirty hosts of 1,000 connections had three runs in one place. Slots of a way stand together, for the pages' sake too.
  */
 #ifndef LIMPET_CONNECTION_HASH_H
 #define LIMPET_CONNECTION_HASH_H
 
 #include <linux/types.h>
 
-#define CONNECTION_WAYS 2
-#define CONNECTION_SET_BITS 13
+#define CONNECTION_WAYS 4
+#define CONNECTION_SET_BITS 12
 #define CONNECTION_SETS (1 << CONNECTION_SET_BITS)
-#define CONNECTION_RUN_BITS 6
+#define CONNECTION_RUN_BITS 3
 
-/* The slot of this cookie in the first way; that in the second is CONNECTION_SETS further on. */
-static inline __attribute__((always_inline)) __u32 connection_set(__u64 cookie)
+#define CONNECTION_INLINE static inline __attribute__((always_inline))
+
+/* The slot of this cookie in the first way; the other ways are CONNECTION_SETS further on each. */
+CONNECTION_INLINE __u32 connection_set(__u64 cookie)
 {
     __u64 run = (cookie >> CONNECTION_RUN_BITS) * 0x9e3779b97f4a7c15ULL;
 
@@ -34,16 +36,15 @@ struct connection_claim {
     __u16 has_work; /* a request is under way */
 };
 
-/* The way (0 or 1) that a new connection takes: a free one, else one without work, else the one used longest ago. Ages wrap
- * around. */
-static inline __attribute__((always_inline)) __u32 connection_victim(struct connection_claim first,
-                                                                     struct connection_claim second)
+/* True when slot `a` is given away rather than `b`: a free one first, then one without work, then the one used longest ago.
+ * Ages wrap around. */
+CONNECTION_INLINE int connection_goes_first(struct connection_claim a, struct connection_claim b)
 {
-    if (!first.cookie || !second.cookie)
-        return !!first.cookie;
-    if (first.has_work != second.has_work)
-        return first.has_work;
-    return (__s16)(second.last_used - first.last_used) < 0;
+    if (!a.cookie || !b.cookie)
+        return !a.cookie && b.cookie;
+    if (a.has_work != b.has_work)
+        return b.has_work;
+    return (__s16)(a.last_used - b.last_used) < 0;
 }
 
 #endif

@@ -2,10 +2,10 @@
  *
  * The tap's connection table: which probe owns which TCP connection. Private to the core.
  *
- * Direct-mapped by hashed socket cookie (connection_hash.h), two ways; nearly every connection is found in the first, at the
- * price of one cache line. A slot stores the whole cookie; the slot's number is what parsers index their own state by.
- * A new connection takes a free way, else the one that was used longest ago; what a displaced connection had in flight is
- * counted by its parser (LIMPET_STAT_EVICTED), and a displaced idle connection is simply opened anew by its next request.
+ * Direct-mapped by hashed socket cookie (connection_hash.h), four ways; nearly every connection is found in the first, at the
+ * price of one cache line. A slot stores the whole cookie; behind it stands the state of the parser that owns it.
+ * A new connection takes a free way, else one without work, else the one used longest ago; what a displaced connection had in flight is
+ * counted (LIMPET_STAT_EVICTED), and a displaced idle connection is simply opened anew by its next request.
  */
 #pragma once
 
@@ -38,11 +38,16 @@ static __always_inline struct limpet_connection *connection_find(__u64 cookie, _
 
     *slot = connection_set(cookie);
     connection = limpet_connection_at(*slot);
-    if (connection && connection->head.cookie == cookie)
+    if (__builtin_expect(connection && connection->head.cookie == cookie, 1))
         return connection;
-    *slot += CONNECTION_SETS;
-    connection = limpet_connection_at(*slot);
-    return connection && connection->head.cookie == cookie ? connection : NULL;
+#pragma unroll
+    for (int way = 1; way < CONNECTION_WAYS; way++) {
+        *slot += CONNECTION_SETS;
+        connection = limpet_connection_at(*slot);
+        if (connection && connection->head.cookie == cookie)
+            return connection;
+    }
+    return NULL;
 }
 
 static __always_inline struct connection_claim claim_of(const struct limpet_connection_head *head)
@@ -56,20 +61,22 @@ static __always_inline struct connection_claim claim_of(const struct limpet_conn
 static __always_inline struct limpet_connection *connection_open(__u64 cookie, __u32 workload, __u8 verdict, __u8 tries,
                                                                  __u32 *slot)
 {
-    __u32 set = connection_set(cookie);
-    struct limpet_connection *first = limpet_connection_at(set);
-    struct limpet_connection *second = limpet_connection_at(set + CONNECTION_SETS);
-    struct limpet_connection *chosen;
+    struct limpet_connection *chosen = NULL, *candidate;
+    __u32 place = connection_set(cookie);
     __u64 old;
-    __u32 way;
 
-    if (!first || !second)
+#pragma unroll
+    for (int way = 0; way < CONNECTION_WAYS; way++, place += CONNECTION_SETS) {
+        candidate = limpet_connection_at(place);
+        if (!candidate || candidate->head.cookie == (cookie | COOKIE_OPENING))
+            return NULL;
+        if (!chosen || connection_goes_first(claim_of(&candidate->head), claim_of(&chosen->head))) {
+            chosen = candidate;
+            *slot = place;
+        }
+    }
+    if (!chosen)
         return NULL;
-    if (first->head.cookie == (cookie | COOKIE_OPENING) || second->head.cookie == (cookie | COOKIE_OPENING))
-        return NULL;
-    way = connection_victim(claim_of(&first->head), claim_of(&second->head));
-    chosen = way ? second : first;
-    *slot = way ? set + CONNECTION_SETS : set;
     old = chosen->head.cookie;
     if (__sync_val_compare_and_swap(&chosen->head.cookie, old, cookie | COOKIE_OPENING) != old)
         return NULL;

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The connection table's placement, simulated: cookies as the kernel hands them out, batches of 4,096 per CPU.
+#include <random>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "connection_hash.h"
+
+namespace {
+
+constexpr uint64_t kBatch = 4096;
+
+struct Host {
+    explicit Host(uint32_t cpus) : next(cpus), left(cpus) {}
+
+    uint64_t new_cookie(uint32_t cpu)
+    {
+        if (left[cpu] == 0) {
+            next[cpu] = 1 + batches++ * kBatch;
+            left[cpu] = kBatch;
+        }
+        --left[cpu];
+        return next[cpu]++;
+    }
+
+    std::vector<uint64_t> next, left;
+    uint64_t batches = 0;
+};
+
+// Opens `live` connections at a time on random CPUs, `rounds` generations of them, all with work; counts displaced ones.
+uint32_t displaced(uint32_t cpus, uint32_t live, uint32_t rounds)
+{
+    std::vector<connection_claim> table(CONNECTION_SETS * CONNECTION_WAYS, connection_claim{0, 0, 0});
+    std::mt19937 random(1);
+    Host host(cpus);
+    uint32_t lost = 0;
+
+    for (uint32_t round = 0; round < rounds; ++round) {
+        for (uint32_t i = 0; i < live; ++i) {
+            const uint64_t cookie = host.new_cookie(static_cast<uint32_t>(random()) % cpus);
+            uint32_t chosen = connection_set(cookie);
+            for (uint32_t way = 1; way < CONNECTION_WAYS; ++way) {
+                const uint32_t place = connection_set(cookie) + way * CONNECTION_SETS;
+                if (connection_goes_first(table[place], table[chosen]))
+                    chosen = place;
+            }
+            lost += table[chosen].cookie != 0;
+            table[chosen] = {cookie, static_cast<uint16_t>(round), 1};
+        }
+        for (connection_claim& claim : table)
+            claim.cookie = 0;
+    }
+    return lost;
+}
+
+} // namespace
+
+TEST_CASE("1,000 connections with requests under way find room on hosts of any size")
+{
+    for (const uint32_t cpus : {1U, 2U, 8U, 64U, 256U}) {
+        CAPTURE(cpus);
+        CHECK(displaced(cpus, 1000, 100) == 0);
+    }
+}
+
+TEST_CASE("4,000 connections on 256 CPUs displace fewer than one in a thousand")
+{
+    CHECK(displaced(256, 4000, 50) < 4000 * 50 / 1000);
+}
+
+TEST_CASE("A free slot goes first, then one without work, then the one used longest ago")
+{
+    const connection_claim free{0, 9, 0}, idle{1, 9, 0}, busy{2, 1, 1}, busy_later{3, 2, 1}, wrapped{4, 0xfff0, 1};
+
+    CHECK(connection_goes_first(free, idle));
+    CHECK_FALSE(connection_goes_first(idle, free));
+    CHECK(connection_goes_first(idle, busy));
+    CHECK_FALSE(connection_goes_first(busy, idle));
+    CHECK(connection_goes_first(busy, busy_later));
+    CHECK(connection_goes_first(wrapped, busy)); // the age counter wraps around
+}
