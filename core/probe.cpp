@@ -286,10 +286,21 @@ void Probe::settle()
         quarantine(*thrown);
 }
 
+// Kind and help of every metric, so that what there is can be read before the first request.
+void Probe::add_empty_families(Families& families) const
+{
+    for (const SeriesLayout& layout : declared_.tables)
+        for (const RowMetric& metric : layout.metrics)
+            families.family(metric.name, metric.kind, metric.help);
+    for (const ManifestMetric& metric : manifest_.metrics)
+        families.family(metric.name, metric.kind == "counter" ? MetricKind::kCounter : MetricKind::kGauge, metric.help);
+}
+
 void Probe::collect(const Workloads& workloads, Families& families)
 {
     if (!is_running_)
         return;
+    add_empty_families(families);
     for (SeriesTable& table : tables_)
         if (const Done collected = table.collect(workloads, families); !collected)
             log(LogLevel::kError, config_.name, collected.error().text);
