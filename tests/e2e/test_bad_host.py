@@ -2,13 +2,14 @@
 """Hosts that limpet cannot work on: it says what is missing, why that matters and how to mend it, and ends at once."""
 
 import pathlib
+import time
 import unittest
 
 from support import cgroups, places
 from support.bad_start import CANNOT_RUN_HERE, RUNTIME_FAILURE, RefusalCases
 from support.case import EndToEndCase
 from support.exclusive_program import ExclusiveProgram
-from support.kernel_objects import bpf_objects, remaining_after_wait
+from support.kernel_objects import UNSEEN_SECONDS, bpf_objects, remaining_after_wait
 
 
 def in_mount_namespace(*commands):
@@ -28,6 +29,7 @@ class BadHostTest(RefusalCases, EndToEndCase):
 
     def assert_refuses_here(self, *patterns, exit_code=CANNOT_RUN_HERE, **arguments):
         agent = self.assert_refuses(exit_code, *patterns, **arguments)
+        time.sleep(UNSEEN_SECONDS)
         own = {key: name for key, name in bpf_objects().items() if key not in self.objects_before}
         self.assertEqual(remaining_after_wait(own), {})
         return agent

@@ -9,6 +9,9 @@ from . import places
 
 KINDS = ("prog", "link", "map")
 FREEING_SECONDS = 5  # the kernel frees some objects only after an RCU grace period
+# Linux never frees a program array that bpftool opens and closes while the kernel is about to empty it: its
+# prog_array_map_clear() takes a reference for work that is then already queued. So nobody looks right after an agent's end.
+UNSEEN_SECONDS = 0.5
 
 
 def bpf_objects():
@@ -26,6 +29,7 @@ def bpf_objects():
 
 def remaining_after_wait(objects):
     """Which of these objects still exist when the kernel has had time to free them."""
+    time.sleep(UNSEEN_SECONDS)
     deadline = time.monotonic() + FREEING_SECONDS
     while True:
         existing = bpf_objects()
