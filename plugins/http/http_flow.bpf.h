@@ -82,11 +82,12 @@ static __always_inline struct outcome outcome_of_front(const struct http_connect
 {
     __u64 request = front_request(connection);
     int has_begun = responses->state != STATE_START && responses->state != STATE_LOST;
+    int has_status = has_begun && (responses->state != STATE_STATUS_LINE || responses->line == LINE_REST);
 
     return (struct outcome){
         .duration_ns = elapsed(request >> 4, now_ns),
         .first_byte_ns = has_begun ? elapsed(request >> 4, responses->first_ns) : NO_FIRST_BYTE,
-        .status = has_begun ? responses->status : 0,
+        .status = has_status ? responses->status : 0,
         .method = request & 15,
         .error = error,
     };
@@ -317,26 +318,48 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
     return end_head(connection, half);
 }
 
+/* True when the packet's bytes up to `end` end like a last chunk without trailers. */
+static __always_inline int ends_like_last_chunk(struct __sk_buff *skb, __u32 end)
+{
+    __u8 last[8] = {0};
+
+    return !bpf_skb_load_bytes(skb, end - 5, last, 5) && BEGINS_WITH(word_at(last), 0x0a0d0a0d30ULL, 40);
+}
+
+/* True when the segment begins like a message of this direction. */
+static __always_inline int begins_like_message(struct __sk_buff *skb, const struct http_half *half, __u32 position)
+{
+    __u64 head = 0;
+    __u8 method;
+
+    if (bpf_skb_load_bytes(skb, position, &head, sizeof(head)))
+        return 0;
+    return carries_requests(half) ? !!common_method(head, &method) : BEGINS_WITH(head, 0x2e312f50545448ULL, 56);
+}
+
+/* Chunks whose sizes were lost from view: they end with a segment that ends like the last chunk, at the latest before the
+ * next message. */
+static __always_inline int skip_blindly(struct __sk_buff *skb, struct http_half *half, struct run *run)
+{
+    if (begins_like_message(skb, half, run->position))
+        return end_message(half);
+    run->position = run->end;
+    return ends_like_last_chunk(skb, run->end) ? end_message(half) : ADVANCE_OK;
+}
+
 /* Looks for a message at a segment's start after the boundary was lost. The answers in between are lost as well: the next
  * one is taken for that of the newest request. */
 static __always_inline void find_boundary(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct http_half *half = &connection->halves[run->direction & 1];
-    __u64 head = 0;
-    __u8 method;
 
-    if (!bpf_skb_load_bytes(skb, run->position, &head, sizeof(head))) {
-        if (half->flags & HALF_CARRIES_REQUESTS) {
-            if (common_method(head, &method))
-                half->state = STATE_START;
-        } else if (BEGINS_WITH(head, 0x2e312f50545448ULL, 56)) {
-            half->state = STATE_START;
-            if (unanswered(connection))
-                connection->head.done = connection->head.begun - 1;
-        }
-    }
-    if (half->state == STATE_LOST)
+    if (!begins_like_message(skb, half, run->position)) {
         run->position = run->end;
+        return;
+    }
+    half->state = STATE_START;
+    if (!carries_requests(half) && unanswered(connection))
+        connection->head.done = connection->head.begun - 1;
 }
 
 /* The shortcut for a message whose head is the one before it, byte for byte: takes it over with all that was found out
@@ -384,6 +407,8 @@ static __noinline int advance(struct __sk_buff *skb, struct http_connection *con
     }
     if (half->state == STATE_BODY || half->state == STATE_CHUNK_DATA)
         return skip_body(half, run);
+    if (half->state == STATE_CHUNK_BLIND)
+        return skip_blindly(skb, half, run);
     if (half->state == STATE_START || (half->state <= STATE_STATUS_LINE && half->line == LINE_START))
         begin_message(skb, half, run);
     return read_window(skb, connection, run);

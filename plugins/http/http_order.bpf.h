@@ -5,7 +5,8 @@
  *
  * Retransmitted segments pass the egress hook again; duplicates and reordered ones pass the ingress hook. Bytes that were
  * parsed are passed over. A segment behind a gap is noted as a range [ahead_from, ahead_to) and not read; when the gap has
- * been filled and parsed, the range is passed over if it lies inside a body, which is what it nearly always does.
+ * been filled and parsed, the range is passed over if it lies inside a body, which is what it nearly always does. Sizes of
+ * chunks in such a range are missed: the body then ends with a segment that ends like the last chunk.
  */
 #pragma once
 
@@ -47,18 +48,22 @@ static __always_inline int gap_is_ours(struct __sk_buff *skb, const struct http_
     return tcp && sequence_distance(expected_sequence(tcp, direction), half->next_sequence) > 0;
 }
 
-static __always_inline void note_ahead(struct http_half *half, struct http_order *order, __u32 from, __u32 to)
+static __always_inline void note_ahead(struct http_half *half, struct http_order *order, __u32 from, __u32 to,
+                                       __u32 ends)
 {
     if (!(half->flags & HALF_HAS_AHEAD)) {
         half->flags |= HALF_HAS_AHEAD;
         order->ahead_from = from;
         order->ahead_to = to;
+        half->ahead_ends = ends;
         return;
     }
     if (sequence_distance(from, order->ahead_from) < 0)
         order->ahead_from = from;
-    if (sequence_distance(to, order->ahead_to) > 0)
+    if (sequence_distance(to, order->ahead_to) > 0) {
         order->ahead_to = to;
+        half->ahead_ends = ends;
+    }
 }
 
 /* Places a segment that does not begin at next_sequence. Returns how many of its bytes not to parse; all of them when it
@@ -75,7 +80,8 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_co
         return repeated < segment->length ? repeated : segment->length;
     }
     if (!gap_is_ours(skb, half, direction)) {
-        note_ahead(half, &connection->order[direction & 1], segment->sequence, segment->sequence + segment->length);
+        note_ahead(half, &connection->order[direction & 1], segment->sequence, segment->sequence + segment->length,
+                   segment->length >= 5 && ends_like_last_chunk(skb, segment->offset + segment->length));
         return segment->length;
     }
     if (half->state == STATE_BODY && half->body_left >= (__u32)distance) {
@@ -108,7 +114,11 @@ static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_conn
         run->end = (__u32)passed;
         if (skip_body(half, run) == ADVANCE_ANSWERED)
             end_response(skb, connection, run);
-    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
+    } else if (half->state == STATE_CHUNK_SIZE || half->state == STATE_CHUNK_DATA) {
+        half->state = STATE_CHUNK_BLIND;
+        if (half->ahead_ends && end_message(half) == ADVANCE_ANSWERED)
+            end_response(skb, connection, run);
+    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST && half->state != STATE_CHUNK_BLIND) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;
     }

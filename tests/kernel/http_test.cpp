@@ -203,6 +203,7 @@ const std::vector<Row> kRows = {
       {kS, "", kFin},
       {kC, "", kRst}},
      "GET 200 truncated=1"},
+    {"closed inside the status code", {{kC, kGet}, {kS, "HTTP/1.1 20"}, {kS, "", kFin}}, "GET 0 truncated=1"},
     {"closed before the answer", {{kC, kGet}, {kS, "", kFin}}, "GET 0 truncated=1"},
     {"three pipelined, one answered, reset",
      {{kC, kGet + kGet + kGet}, {kS, kOk}, {kS, "", kRst}},
@@ -332,6 +333,36 @@ TEST_CASE("Retransmitted, missing and reordered segments change no count")
             connection.send(kC, kGet);
             connection.send_at(kS, ok_size + head_size + 10, kOk);
             CHECK(connection.counted() == "GET 200=3");
+        }
+        SECTION("a segment of chunks is lost and comes late" + std::to_string(is_server))
+        {
+            const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            const std::string first = "4\r\nWiki\r\n", second = "5\r\npedia\r\n", last = "0\r\n\r\n";
+            const auto chunked_size = static_cast<uint32_t>(chunked.size());
+            Connection connection(probe(), is_server);
+            connection.send(kC, kGet);
+            connection.send_at(kS, 0, chunked);
+            connection.send_at(kS, chunked_size + 9, second);
+            connection.send_at(kS, chunked_size + 19, last);
+            CHECK(connection.counted() == "");
+            connection.send_at(kS, chunked_size, first);
+            CHECK(connection.counted() == "GET 200=1");
+            connection.send(kC, kGet);
+            connection.send_at(kS, chunked_size + 24, kOk);
+            CHECK(connection.counted() == "GET 200=2");
+        }
+        SECTION("the end of the chunks comes after the gap was closed" + std::to_string(is_server))
+        {
+            const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            const auto chunked_size = static_cast<uint32_t>(chunked.size());
+            Connection connection(probe(), is_server);
+            connection.send(kC, kGet);
+            connection.send_at(kS, 0, chunked);
+            connection.send_at(kS, chunked_size + 9, "5\r\npedia\r\n");
+            connection.send_at(kS, chunked_size, "4\r\nWiki\r\n");
+            CHECK(connection.counted() == "");
+            connection.send_at(kS, chunked_size + 19, "1\r\nx\r\n0\r\n\r\n");
+            CHECK(connection.counted() == "GET 200=1");
         }
         SECTION("two gaps in one body" + std::to_string(is_server)) {
             Connection connection(probe(), is_server);
