@@ -28,8 +28,7 @@ public:
         for (auto& [workload, requests] : at_client_)
             requests = 0;
         for (const http_connection& connection : host_.map_view<http_connection>("limpet_connections")) {
-            if (connection.head.cookie == 0)
-                continue;
+            // closed connections as well: nothing is in flight there, but their workload's gauge is to be 0, not absent
             if (connection.halves[INGRESS].flags & HALF_CARRIES_REQUESTS)
                 add(at_server_, connection.head);
             else if (connection.halves[EGRESS].flags & HALF_CARRIES_REQUESTS)
