@@ -53,6 +53,7 @@ public:
 
     [[nodiscard]] bool has_map(const std::string& map) const;
     [[nodiscard]] bool has_program(const std::string& program) const;
+    [[nodiscard]] bool is_attached(const std::string& program) const { return links_.contains(program); }
     [[nodiscard]] std::vector<std::string> map_names() const;
     [[nodiscard]] std::vector<std::string> program_names() const; // those that are or will be loaded
     // A program in a "limpet/…" section.

@@ -6,6 +6,7 @@
 
 #include "bpf_attach.hpp"
 #include "bpf_loader.hpp"
+#include "network_namespaces.hpp"
 
 // NOLINTBEGIN(readability-identifier-naming): symbols that the build makes
 extern "C" const std::byte limpet_tap_object[];
@@ -15,7 +16,9 @@ extern "C" const std::byte limpet_tap_object_end[];
 namespace limpet {
 namespace {
 
-constexpr std::array<const char*, 3> kIterators = {"on_task_file", "on_mptcp_file", "on_tcp_socket"}; // in this order
+constexpr const char* kTcpIterator = "on_tcp_socket"; // sees one network namespace
+constexpr std::array<const char*, 3> kIterators = {"on_task_file", "on_mptcp_file", kTcpIterator}; // in this order
+constexpr size_t kNetworkNamespaces = 256; // about a millisecond each
 
 std::vector<ManifestProgram> optional_programs()
 {
@@ -82,6 +85,8 @@ Result<std::vector<std::string>> Tap::attach_owners()
     for (const char* iterator : kIterators)
         if (const Done attached = object_.attach(iterator, -1); !attached)
             missing.push_back(attached.error().text);
+    if (const Done met = meet_other_namespaces(); !met)
+        missing.push_back(met.error().text);
     return missing;
 }
 
@@ -100,6 +105,17 @@ void Tap::adopt_again()
 {
     for (const char* iterator : kIterators)
         (void)object_.run_iterator(iterator); // what is missing was reported by attach_owners
+    (void)meet_other_namespaces();
+}
+
+// The listeners inside MPTCP sockets; nothing to look for when no process has such a socket.
+Done Tap::meet_other_namespaces()
+{
+    uint64_t first_owner = 0;
+    if (!object_.is_attached(kTcpIterator) ||
+        bpf_map_get_next_key(object_.map_fd("mptcp_owners"), nullptr, &first_owner))
+        return done();
+    return run_in_other_network_namespaces(kNetworkNamespaces, [this] { return object_.run_iterator(kTcpIterator); });
 }
 
 uint32_t Tap::free_parser_number() const

@@ -56,6 +56,7 @@ public:
 
 private:
     explicit Tap(BpfObject object) : object_(std::move(object)) {}
+    Done meet_other_namespaces();
 
     BpfObject object_;
     std::vector<OwnedFd> segment_links_; // the tap's two hooks

@@ -5,6 +5,7 @@ import unittest
 
 from support import clients
 from support.case import EndToEndCase
+from support.netns import NetworkNamespace
 from support.servers import GoServer, Nginx
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: e2e\r\n\r\n"
@@ -42,6 +43,17 @@ class OlderConnectionsTest(EndToEndCase):
 
     def test_idle_keep_alive_connections_of_go(self):
         self.check_connections_opened_before(GoServer, requests_before=3)
+
+    def test_mptcp_listeners_in_every_network_namespace(self):
+        # as Go 1.24 and later make them: plain TCP clients get TCP sockets, from a listener that belongs to no file
+        namespace = NetworkNamespace()
+        self.addCleanup(namespace.close)
+        for wrapper in ([], namespace.wrapper):
+            with self.subTest(wrapper=wrapper):
+                server = self.start_server(GoServer, wrapper=[*wrapper, "/usr/bin/env", "GODEBUG=multipathtcp=2"])
+                agent = self.start_agent()
+                clients.h2load(server.url(), 200, 10, wrapper=wrapper)
+                self.assert_counts_equal_log(agent, server)
 
     def test_a_request_under_way_at_the_start_disturbs_none_that_follow(self):
         server = self.start_server(GoServer)
