@@ -29,7 +29,7 @@ enum http_state {
     STATE_TRAILERS,    /* fields behind the last chunk */
     STATE_BODY,        /* body_left bytes of known length */
     STATE_CHUNK_DATA,  /* body_left bytes of the chunk */
-    STATE_CHUNK_BLIND,  /* chunks whose sizes were missed: ends with a segment that ends like the last chunk */
+    STATE_CHUNK_BLIND, /* chunks whose sizes were missed: ends with a segment that ends like the last chunk */
     STATE_UNTIL_CLOSE, /* a body that the end of the connection ends */
     STATE_LOST,        /* the boundary of messages was lost; looks for one at each segment's start */
     STATE_TUNNEL,      /* not HTTP any more */

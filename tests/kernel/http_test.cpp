@@ -334,8 +334,7 @@ TEST_CASE("Retransmitted, missing and reordered segments change no count")
             connection.send_at(kS, ok_size + head_size + 10, kOk);
             CHECK(connection.counted() == "GET 200=3");
         }
-        SECTION("a segment of chunks is lost and comes late" + std::to_string(is_server))
-        {
+        SECTION("a segment of chunks is lost and comes late" + std::to_string(is_server)) {
             const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
             const std::string first = "4\r\nWiki\r\n", second = "5\r\npedia\r\n", last = "0\r\n\r\n";
             const auto chunked_size = static_cast<uint32_t>(chunked.size());
@@ -351,8 +350,7 @@ TEST_CASE("Retransmitted, missing and reordered segments change no count")
             connection.send_at(kS, chunked_size + 24, kOk);
             CHECK(connection.counted() == "GET 200=2");
         }
-        SECTION("the end of the chunks comes after the gap was closed" + std::to_string(is_server))
-        {
+        SECTION("the end of the chunks comes after the gap was closed" + std::to_string(is_server)) {
             const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
             const auto chunked_size = static_cast<uint32_t>(chunked.size());
             Connection connection(probe(), is_server);
