@@ -22,18 +22,28 @@ MappedMap& MappedMap::operator=(MappedMap&& other) noexcept
 MappedMap::~MappedMap()
 {
     if (data_)
-        ::munmap(const_cast<std::byte*>(data_), length_bytes_);
+        ::munmap(data_, length_bytes_);
 }
 
 Result<MappedMap> MappedMap::map(int fd, size_t length_bytes, const std::string& name)
 {
+    return map_with(PROT_READ, fd, length_bytes, name);
+}
+
+Result<MappedMap> MappedMap::map_writable(int fd, size_t length_bytes, const std::string& name)
+{
+    return map_with(PROT_READ | PROT_WRITE, fd, length_bytes, name);
+}
+
+Result<MappedMap> MappedMap::map_with(int protection, int fd, size_t length_bytes, const std::string& name)
+{
     const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
     MappedMap mapped;
     mapped.length_bytes_ = (length_bytes + page - 1) / page * page;
-    void* data = ::mmap(nullptr, mapped.length_bytes_, PROT_READ, MAP_SHARED, fd, 0);
+    void* data = ::mmap(nullptr, mapped.length_bytes_, protection, MAP_SHARED, fd, 0);
     if (data == MAP_FAILED)
         return errno_error("cannot map the BPF map " + name + " into memory");
-    mapped.data_ = static_cast<const std::byte*>(data);
+    mapped.data_ = static_cast<std::byte*>(data);
     return mapped;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bytes of a mappable BPF array in this process, read-only.
+// The bytes of a mappable BPF array in this process, read-only but where said.
 //
 // Owner: whoever reads the map; movable. The kernel writes while we read. Mapping puts every page into the process's
 // resident memory at once, so map no more of an array than is read. No threads.
@@ -25,12 +25,18 @@ public:
 
     // Maps the first `length_bytes` (rounded up to whole pages) of the map behind `fd`. `name` is for the message.
     static Result<MappedMap> map(int fd, size_t length_bytes, const std::string& name);
+    // The same, for writing too.
+    static Result<MappedMap> map_writable(int fd, size_t length_bytes, const std::string& name);
 
     [[nodiscard]] const std::byte* data() const { return data_; }
+    // REQUIRES: made by map_writable.
+    [[nodiscard]] std::byte* writable_data() { return data_; }
     [[nodiscard]] size_t length_bytes() const { return length_bytes_; }
 
 private:
-    const std::byte* data_ = nullptr;
+    static Result<MappedMap> map_with(int protection, int fd, size_t length_bytes, const std::string& name);
+
+    std::byte* data_ = nullptr;
     size_t length_bytes_ = 0;
 };
 

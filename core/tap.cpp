@@ -6,6 +6,8 @@
 
 #include "bpf_attach.hpp"
 #include "bpf_loader.hpp"
+#include "limpet/connection.h"
+#include "log.hpp"
 #include "network_namespaces.hpp"
 
 // NOLINTBEGIN(readability-identifier-naming): symbols that the build makes
@@ -18,6 +20,8 @@ namespace {
 
 constexpr const char* kTcpIterator = "on_tcp_socket"; // sees one network namespace
 constexpr std::array<const char*, 3> kIterators = {"on_task_file", "on_mptcp_file", kTcpIterator}; // in this order
+constexpr uint8_t kUndecided = 0; // limpet_connection_head::verdict
+constexpr uint8_t kNobody = 255;
 constexpr size_t kNetworkNamespaces = 256; // about a millisecond each
 
 std::vector<ManifestProgram> optional_programs()
@@ -129,6 +133,7 @@ Done Tap::set_parser(uint32_t number, int program_fd)
     if (bpf_map_update_elem(object_.map_fd("limpet_parsers"), &number, &program_fd, BPF_ANY))
         return errno_error("cannot enter a parser as number " + std::to_string(number));
     is_taken_[number] = true;
+    forget_connections(number);
     return done();
 }
 
@@ -136,6 +141,28 @@ void Tap::clear_parser(uint32_t number)
 {
     is_taken_[number] = false;
     (void)bpf_map_delete_elem(object_.map_fd("limpet_parsers"), &number);
+    forget_connections(number);
+}
+
+// Parser `parser` has come or gone. Connections that are its own or nobody's begin anew with their next segment: their
+// state is that of a parser which is not there any more, or they were given up before this one could look at them.
+void Tap::forget_connections(uint32_t parser)
+{
+    if (segment_links_.empty())
+        return; // no segment has passed yet
+    Result<MappedMap> table = MappedMap::map_writable(
+        object_.map_fd("limpet_connections"),
+        size_t{object_.map_entries("limpet_connections")} * LIMPET_CONNECTION_BYTES, "limpet_connections");
+    if (!table)
+        return log(LogLevel::kWarn, "agent", table.error().text + "; connections that are open now are not followed");
+    auto* connections = reinterpret_cast<limpet_connection*>(table->writable_data());
+    for (uint32_t slot = 0; slot < object_.map_entries("limpet_connections"); ++slot) {
+        limpet_connection_head& head = connections[slot].head;
+        const uint32_t alias = head.alias_plus_one;
+        const uint8_t verdict = alias ? connections[alias - 1].head.verdict : head.verdict;
+        if (verdict == parser || verdict == kUndecided || verdict == kNobody)
+            __atomic_store_n(&head.cookie, 0, __ATOMIC_RELAXED);
+    }
 }
 
 Result<Workloads> Tap::workloads(CgroupPaths paths)

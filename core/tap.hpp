@@ -57,6 +57,7 @@ public:
 private:
     explicit Tap(BpfObject object) : object_(std::move(object)) {}
     Done meet_other_namespaces();
+    void forget_connections(uint32_t parser);
 
     BpfObject object_;
     std::vector<OwnedFd> segment_links_; // the tap's two hooks

@@ -8,6 +8,7 @@ import unittest
 
 from support import clients, compare
 from support.case import EndToEndCase
+from support.exchange import REQUEST
 from support.kernel_objects import bpf_objects, remaining_after_wait
 from support.servers import Nginx
 
@@ -166,6 +167,47 @@ class ReloadTest(EndToEndCase):
         self.assert_counts_equal_log(agent, server, since=before)
 
 
+    def kept_connections(self, server):
+        """Keep-alive connections that have carried a request each."""
+        connections = [clients.connect(server.port) for _ in range(10)]
+        for connection in connections:
+            self.addCleanup(connection.close)
+        self.ask(connections)
+        return connections
+
+    def ask(self, connections, times=1):
+        for _ in range(times):
+            for connection in connections:
+                connection.sendall(REQUEST)
+                clients.read_response(connection)
+
+    def test_connections_that_live_through_a_restart_of_the_probe_are_counted_from_then_on(self):
+        server = self.start_server(Nginx)
+        agent = self.start_agent()
+        clients.curl(server.url("/missing"))  # rows in another order before and after
+        connections = self.kept_connections(server)
+        self.reload_with(agent, HTTP_ON + "series = 100\n")
+        agent.wait_until_healthy()
+        before = server.log_counts()
+        clients.curl(server.url("/empty"), times=2)
+        self.ask(connections, 5)
+        self.assert_counts_equal_log(agent, server, since=before)
+
+    def test_connections_that_live_through_a_pause_of_the_probe_are_counted_from_then_on(self):
+        server = self.start_server(Nginx)
+        agent = self.start_agent()
+        connections = self.kept_connections(server)
+        self.reload_with(agent, "[plugins.http]\nenabled = false\n")
+        self.ask(connections, 3)
+        connections += self.kept_connections(server)
+        self.ask(connections, 10)
+        before = server.log_counts()
+        self.reload_with(agent, HTTP_ON)
+        agent.wait_until_healthy()
+        self.ask(connections, 5)
+        self.assert_counts_equal_log(agent, server, since=before)
+
+
 class RestartTest(EndToEndCase):
     def test_agents_restarted_under_load_invent_nothing_and_then_count_exactly(self):
         server = self.start_server(Nginx)
@@ -191,7 +233,6 @@ class RestartTest(EndToEndCase):
             return "\n".join(f"{side}: {now[side] - during[side]}, {now[side].failed}" for side in now
                              if (now[side] - during[side]).answered != {("GET", "200"): 5000} or now[side].failed)
         compare.wait_until_equal(problem)
-
 
 
 if __name__ == "__main__":
