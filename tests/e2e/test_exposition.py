@@ -17,7 +17,7 @@ CORE_METRICS = {
     "limpet_program_runs_total": "counter", "limpet_kernel_memory_bytes": "gauge", "limpet_events_total": "counter",
     "limpet_series": "gauge", "limpet_series_limit": "gauge", "limpet_series_overflow_total": "counter",
     "limpet_connections_evicted_total": "counter", "limpet_unseen_total": "counter",
-    "process_cpu_seconds_total": "counter", "process_resident_memory_bytes": "gauge",
+    "limpet_scrape_duration_seconds": "gauge", "process_cpu_seconds_total": "counter", "process_resident_memory_bytes": "gauge",
     "process_start_time_seconds": "gauge", "process_open_fds": "gauge",
 }
 SERVER_LABELS = {"container_id", "service_name", "http_request_method", "http_response_status_code"}
@@ -76,6 +76,12 @@ class ExpositionTest(EndToEndCase):
                 counts = [count for _, count in sorted(histogram.buckets.items())]
                 self.assertEqual(counts, sorted(counts), sample)
                 self.assertEqual(counts[-1], sample.value, sample)
+
+    def test_a_scrape_tells_how_long_the_one_before_took(self):
+        seconds = [self.agent.metrics().total("limpet_scrape_duration_seconds") for _ in range(6)][1:]
+        for each in seconds:
+            self.assertGreater(each, 0)
+            self.assertLess(each, 0.05)
 
     def test_counters_never_fall_while_a_load_runs(self):
         load = threading.Thread(target=clients.wrk, args=(self.server.url(),), kwargs={"seconds": 2})
