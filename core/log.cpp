@@ -3,10 +3,13 @@
 
 #include <chrono>
 #include <ctime>
+#include <unistd.h>
 
 #include <spdlog/logger.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
+
+#include "stderr_sink.hpp"
 
 namespace limpet {
 namespace {
@@ -28,11 +31,18 @@ std::string one_line(const std::string& text)
     return result;
 }
 
-// The sink colours the level on a terminal only. Each call of spdlog writes one whole line under the sink's lock.
+// On a terminal the level is coloured. Each call of spdlog writes one whole line under the sink's lock.
+spdlog::sink_ptr sink_for_stderr()
+{
+    if (::isatty(STDERR_FILENO))
+        return std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
+    return std::make_shared<StderrSink>();
+}
+
 spdlog::logger& logger()
 {
     static spdlog::logger instance = [] {
-        spdlog::logger made("limpet", std::make_shared<spdlog::sinks::stderr_color_sink_mt>());
+        spdlog::logger made("limpet", sink_for_stderr());
         made.set_formatter(std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
                                                                        spdlog::pattern_time_type::utc));
         made.flush_on(spdlog::level::trace);

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <chrono>
+#include <fstream>
 #include <regex>
+#include <vector>
 
 #include <catch2/catch.hpp>
 #include <fcntl.h>
@@ -52,4 +56,29 @@ TEST_CASE("Lines below the level are not written")
     set_log_level("debug");
     CHECK_FALSE(stderr_of([] { log(LogLevel::kDebug, "agent", "loud"); }).empty());
     set_log_level("info");
+}
+
+TEST_CASE("A pipe that nobody reads holds nobody up, and what was lost is told when there is room again")
+{
+    std::array<int, 2> ends{};
+    REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
+    const OwnedFd reading(ends[0]);
+    const OwnedFd writing(ends[1]);
+    const OwnedFd saved(::dup(STDERR_FILENO));
+    ::dup2(writing.get(), STDERR_FILENO);
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 200; ++i)
+        log(LogLevel::kInfo, "agent", std::string(5000, 'x'));
+    const auto took = std::chrono::steady_clock::now() - begin;
+    std::vector<char> text(1 << 20);
+    const ssize_t first_bytes = ::read(reading.get(), text.data(), text.size());
+    log(LogLevel::kInfo, "agent", "there is room again");
+    const ssize_t bytes = ::read(reading.get(), text.data(), text.size());
+    ::dup2(saved.get(), STDERR_FILENO);
+
+    CHECK(took < std::chrono::seconds(2));
+    CHECK(first_bytes > 4096);
+    REQUIRE(bytes > 0);
+    const std::string told(text.data(), static_cast<size_t>(bytes));
+    CHECK_THAT(told, Catch::Matches(R"(\n?1\d\d lines were lost here: .*\n.* info agent: there is room again\n)"));
 }

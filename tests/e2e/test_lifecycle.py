@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The agent's life: it starts fast, stops without a trace, reloads without forgetting, may be restarted under load."""
 
+import fcntl
+import os
 import signal
 import threading
 import time
 import unittest
 
 from support import clients, compare
+from support.agent import Agent
 from support.case import EndToEndCase
 from support.exchange import REQUEST
 from support.kernel_objects import bpf_objects, remaining_after_wait
@@ -52,6 +55,38 @@ class NothingLeftBehindTest(EndToEndCase):
         self.assertLess(time.monotonic() - begin, 2)
         load.join()
         self.assertEqual(remaining_after_wait(own), {})
+
+
+class StderrTest(EndToEndCase):
+    def check_that_it_holds_nobody_up(self, output):
+        agent = Agent(self.directory)
+        agent.start(output)
+        self.addCleanup(agent.stop)
+        agent.wait_until_healthy()
+        for _ in range(60):  # a line each, more than the pipe takes
+            agent.reload()
+            time.sleep(0.02)
+        self.assertTrue(agent.metrics().select("limpet_build_info"))
+        begin = time.monotonic()
+        agent.stop()
+        self.assertLess(time.monotonic() - begin, 2)
+
+    def test_a_pipe_that_nobody_reads(self):
+        reading, writing = os.pipe()
+        self.addCleanup(os.close, reading)
+        with open(writing, "wb") as pipe:
+            fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 4096)
+            self.check_that_it_holds_nobody_up(pipe)
+
+    def test_a_pipe_whose_reader_has_gone(self):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as pipe:
+            self.check_that_it_holds_nobody_up(pipe)
+
+    def test_a_full_disk(self):
+        with open("/dev/full", "wb") as full:
+            self.check_that_it_holds_nobody_up(full)
 
 
 class StartTest(EndToEndCase):

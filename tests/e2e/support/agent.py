@@ -37,14 +37,14 @@ class Agent:
     def write_config(self, config, agent_keys=""):
         self.config_path.write_text(f'[agent]\nlisten = "{self.listen}"\n{agent_keys}\n{config}')
 
-    def start(self):
-        """Starts the process; does not wait."""
+    def start(self, output=None):
+        """Starts the process; does not wait. `output`: a file for its stderr in place of the log that log() reads."""
         if not places.agent_binary().exists():
             raise AssertionError(f"the agent {places.agent_binary()} is missing: build it first (./dev build)")
         with open(self.log_path, "wb") as log:
             self.process = subprocess.Popen(
                 self.wrapper + [str(places.agent_binary()), "run", "--config", str(self.config_path)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+                stdin=subprocess.DEVNULL, stdout=log, stderr=output or log)
         return self
 
     def wait_until_healthy(self, seconds=START_SECONDS):
