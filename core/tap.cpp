@@ -71,6 +71,8 @@ Result<Tap> Tap::load(uint16_t listen_port)
     if (!loaded)
         return loaded.error();
     Tap tap(std::move(loaded->object));
+    for (const MissingProgram& refused : loaded->missing)
+        tap.missing_.push_back("program " + refused.name + " does not load: " + refused.reason);
     Result<KernelStats> stats = KernelStats::open(tap.object_);
     if (!stats)
         return stats.error();
@@ -85,10 +87,11 @@ Result<std::vector<std::string>> Tap::attach_owners()
 {
     if (const Done attached = object_.attach("on_set_state", -1); !attached)
         return attached.error();
-    std::vector<std::string> missing;
+    std::vector<std::string> missing = missing_;
     for (const char* iterator : kIterators)
-        if (const Done attached = object_.attach(iterator, -1); !attached)
-            missing.push_back(attached.error().text);
+        if (object_.program_fd(iterator) >= 0)
+            if (const Done attached = object_.attach(iterator, -1); !attached)
+                missing.push_back(attached.error().text);
     if (const Done met = meet_other_namespaces(); !met)
         missing.push_back(met.error().text);
     return missing;

@@ -60,6 +60,7 @@ private:
     void forget_connections(uint32_t parser);
 
     BpfObject object_;
+    std::vector<std::string> missing_;   // programs that this host does not load, and why
     std::vector<OwnedFd> segment_links_; // the tap's two hooks
     KernelStats stats_;
     uint64_t kernel_memory_bytes_ = 0;
