@@ -5,8 +5,8 @@
  *
  * Cookies are handed out in sequence, in batches of 4,096 per CPU. Runs of 8 stay together, so that connections that were
  * opened together share pages; the runs are spread with a multiplicative hash (Knuth, TAOCP vol. 3, 6.4), since the low bits
- * of batches repeat across CPUs. Longer runs would fall on each other as a whole: with runs of 64 and two ways, one in
- * thirty hosts of 1,000 connections had three runs in one place. Slots of a way stand together, for the pages' sake too.
+ * of batches repeat across CPUs. Longer runs fall on each other as a whole: with runs of 64 and two ways, 100 connections
+ * to a deferred listener already displaced each other. Slots of a way stand together, for the pages' sake too.
  */
 #ifndef LIMPET_CONNECTION_HASH_H
 #define LIMPET_CONNECTION_HASH_H

@@ -121,6 +121,12 @@ uint64_t HttpProbe::stat(uint32_t index) const
     return total;
 }
 
+const HttpProbe& probe()
+{
+    static const HttpProbe kProbe;
+    return kProbe;
+}
+
 Connection::Connection(const HttpProbe& probe, bool is_server) : probe_(probe), is_server_(is_server)
 {
     static uint16_t next = 0;

@@ -84,4 +84,12 @@ private:
     uint32_t sent_[2] = {0, 0};
 };
 
+// The one object of this process.
+const HttpProbe& probe();
+
+constexpr From kC = From::kClient;
+constexpr From kS = From::kServer;
+inline const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+inline const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
 } // namespace limpet::test

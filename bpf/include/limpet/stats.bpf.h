@@ -47,5 +47,5 @@ static __always_inline void limpet_count(enum limpet_stat stat)
         stats->values[stat & (LIMPET_STAT_COUNT - 1)]++;
 }
 
-/* Names the program that a RUNS counter belongs to: LIMPET_PROGRAM(0, on_ingress) beside the program. */
+/* Names the program that a RUNS counter belongs to: LIMPET_PROGRAM(0, on_open) beside the program. */
 #define LIMPET_PROGRAM(number, program) const volatile char limpet_program_##number[] = #program

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * The sockets that are older than the agent: iterators that the agent runs when it starts give them their owners. Part of
+ * the tap's object.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include "connection_table.bpf.h"
+#include "owner.bpf.h"
+
+/* Gives the sockets that are older than the agent their owner. */
+static __always_inline void adopt(struct sock *sk, __u32 workload)
+{
+    struct limpet_socket *owner;
+    struct limpet_connection *connection;
+
+    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!owner || owner->workload != WORKLOAD_UNKNOWN)
+        return;
+    owner->workload = workload;
+    if (!owner->slot_plus_one)
+        return;
+    connection = limpet_connection_at(owner->slot_plus_one - 1);
+    if (connection && connection->head.generation == (__u16)owner->generation)
+        connection->head.workload = (__u16)workload;
+}
+
+/* The socket behind a file, when it is a stream socket of this protocol. */
+static __always_inline struct sock *stream_of_file(struct file *file, int protocol)
+{
+    struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
+    struct sock *sk = socket ? socket->sk : NULL;
+
+    return sk && sk->sk_type == SOCK_STREAM && sk->sk_protocol == protocol ? sk : NULL;
+}
+
+SEC("iter/task_file")
+int on_task_file(struct bpf_iter__task_file *context)
+{
+    struct task_struct *task = context->task;
+    struct sock *sk = stream_of_file(context->file, IPPROTO_TCP);
+
+    if (task && sk)
+        adopt(sk, workload_of(task));
+    return 0;
+}
+
+/* An MPTCP listener (Go's default) hands out plain TCP sockets to plain TCP clients: cloned from a TCP socket inside it
+ * that belongs to no file. So owners of MPTCP sockets are noted first and the listeners inside them found second. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 256);
+    __type(key, __u64); /* address of the MPTCP socket */
+    __type(value, __u32);
+} mptcp_owners SEC(".maps");
+
+SEC("iter/task_file")
+int on_mptcp_file(struct bpf_iter__task_file *context)
+{
+    struct task_struct *task = context->task;
+    struct sock *sk = stream_of_file(context->file, IPPROTO_MPTCP);
+    __u64 address = (__u64)(long)sk;
+    __u32 workload;
+
+    if (!task || !sk)
+        return 0;
+    workload = workload_of(task);
+    bpf_map_update_elem(&mptcp_owners, &address, &workload, BPF_ANY);
+    return 0;
+}
+
+/* Sees the sockets of the network namespace that opened the iterator. */
+SEC("iter/tcp")
+int on_tcp_socket(struct bpf_iter__tcp *context)
+{
+    struct sock_common *common = context->sk_common;
+    struct inet_connection_sock *listener = (struct inet_connection_sock *)common;
+    struct mptcp_subflow_context *subflow;
+    __u64 address;
+    __u32 *workload;
+
+    if (!common || common->skc_state != TCP_LISTEN)
+        return 0;
+    subflow = BPF_CORE_READ(listener, icsk_ulp_data);
+    if (!subflow)
+        return 0;
+    address = (__u64)(long)BPF_CORE_READ(subflow, conn);
+    workload = bpf_map_lookup_elem(&mptcp_owners, &address);
+    if (workload)
+        adopt((struct sock *)common, *workload);
+    return 0;
+}

@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * The queue of requests that wait for their answers: which request a response answers, and how it is counted when it is
+ * answered or given up.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "http_series.bpf.h"
+#include "http_shared.h"
+#include "limpet/stream.bpf.h"
+
+/* Requests that are counted one by one when a connection ends without their answers; more are let go. */
+#define ABANDONED_AT_MOST 64
+
+/* One segment on its way through the state machine. */
+struct run {
+    __u64 now_ns;   /* 0: not asked for yet */
+    __u32 position; /* next byte to read, counted from the packet's start */
+    __u32 end;
+    __u32 direction; /* enum http_direction */
+    __u32 padding;
+};
+
+/* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. */
+static __always_inline __u64 clock_of(const struct __sk_buff *skb, struct run *run)
+{
+    if (!run->now_ns && run->direction == EGRESS)
+        run->now_ns = skb->tstamp;
+    if (!run->now_ns)
+        run->now_ns = bpf_ktime_get_ns();
+    return run->now_ns;
+}
+
+/* Two clocks meet here: a send stamp may be a little older than a receive time. */
+static __always_inline __u64 elapsed(__u64 from_ns, __u64 to_ns)
+{
+    return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+static __always_inline int carries_requests(const struct http_half *half)
+{
+    return half->flags & HALF_CARRIES_REQUESTS;
+}
+
+static __always_inline __u16 unanswered(const struct http_connection *connection)
+{
+    return connection->head.begun - connection->head.done;
+}
+
+/* Puts the request that half has just read behind those that wait for their answers. */
+static __always_inline void queue_request(struct http_connection *connection, struct http_half *half)
+{
+    if (unanswered(connection)) /* pipelined: else the second pair of lines need not be touched */
+        connection->older[(connection->head.begun - 1) & (QUEUE_LENGTH - 1)] = connection->newest;
+    connection->newest = half->first_ns << 4 | half->method;
+    connection->head.begun++;
+    half->flags |= HALF_IS_CONFIRMED;
+}
+
+/* The request that is answered next: start_ns << 4 | method. */
+static __always_inline __u64 front_request(const struct http_connection *connection)
+{
+    return unanswered(connection) == 1 ? connection->newest
+                                       : connection->older[connection->head.done & (QUEUE_LENGTH - 1)];
+}
+
+/* How the request at the queue's front ended. `error`: ERROR_NONE when it is whole. */
+static __always_inline struct outcome outcome_of_front(const struct http_connection *connection,
+                                                       const struct http_half *responses, __u8 error, __u64 now_ns)
+{
+    __u64 request = front_request(connection);
+    int has_begun = responses->state != STATE_START && responses->state != STATE_LOST;
+    int has_status = has_begun && (responses->state != STATE_STATUS_LINE || responses->line == LINE_REST);
+
+    return (struct outcome){
+        .duration_ns = elapsed(request >> 4, now_ns),
+        .first_byte_ns = has_begun ? elapsed(request >> 4, responses->first_ns) : NO_FIRST_BYTE,
+        .status = has_status ? responses->status : 0,
+        .method = request & 15,
+        .error = error,
+    };
+}
+
+/* Takes the request at the queue's front off and counts it as unanswered. `peer` is the server, at the client's end. Not
+ * static: the verifier looks at it once instead of once per round of abandon. */
+__noinline int give_up_request(struct http_connection *connection, __u32 response_direction, __u32 error, __u64 now_ns,
+                               struct peer *peer)
+{
+    struct http_half *responses;
+    struct outcome outcome;
+
+    if (!connection || !peer)
+        return 0;
+    responses = &connection->halves[response_direction & 1];
+    outcome = outcome_of_front(connection, responses, (__u8)error, now_ns);
+    find_row(connection, &outcome, response_direction == EGRESS, peer);
+    count_in_row(connection->row, &outcome, response_direction == EGRESS);
+    connection->head.done++;
+    responses->state = STATE_START;
+    return 0;
+}
+
+static __always_inline __u32 request_direction(const struct http_connection *connection)
+{
+    return carries_requests(&connection->halves[INGRESS]) ? INGRESS : EGRESS;
+}
+
+/* The connection ends, or is given up, with requests unanswered: each counts once, with `error`. */
+static __noinline void abandon(struct http_connection *connection, __u8 error, struct peer *peer)
+{
+    __u32 response_direction = !request_direction(connection);
+    __u64 now_ns = bpf_ktime_get_ns();
+
+    for (__u32 i = 0; i < ABANDONED_AT_MOST && unanswered(connection); i++)
+        give_up_request(connection, response_direction, error, now_ns, peer);
+    if (unanswered(connection))
+        limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
+    connection->head.done = connection->head.begun;
+}
+
+static __noinline void find_row_of_packet(const struct __sk_buff *skb, struct http_connection *connection,
+                                          const struct outcome *outcome, __u32 direction)
+{
+    struct peer peer;
+
+    peer_of_packet(skb, direction, &peer);
+    find_row(connection, outcome, direction == EGRESS, &peer);
+}
+
+/* The last byte of the response being read has passed. Not static, as give_up_request. */
+__noinline int end_response(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
+{
+    struct http_half *responses;
+    struct outcome outcome;
+
+    if (!connection || !run)
+        return 0;
+    responses = &connection->halves[run->direction & 1];
+    if (unanswered(connection)) {
+        outcome = outcome_of_front(connection, responses, ERROR_NONE, clock_of(skb, run));
+        if (__builtin_expect(connection->row_key != row_key(connection, &outcome), 0))
+            find_row_of_packet(skb, connection, &outcome, run->direction);
+        connection->head.done++;
+        count_in_row(connection->row, &outcome, run->direction == EGRESS);
+    }
+    responses->state = STATE_START;
+    return 0;
+}
