@@ -53,7 +53,7 @@ static __always_inline void end_direction(struct __sk_buff *skb, struct http_con
     half->flags &= ~HALF_HAS_FIN;
     if (half->flags & HALF_CARRIES_REQUESTS)
         return; /* a client may close its end and still wait for the answer */
-    if (half->state == STATE_UNTIL_CLOSE)
+    if (half->state == STATE_UNTIL_CLOSE || half->state == STATE_BLIND)
         end_response(skb, connection, run);
     if (!unanswered(connection))
         return;

@@ -199,12 +199,13 @@ static __always_inline int begins_like_message(struct __sk_buff *skb, const stru
     return carries_requests(half) ? !!common_method(head, &method) : BEGINS_WITH(head, 0x2e312f50545448ULL, 56);
 }
 
-/* Chunks whose sizes were lost from view: they end with a segment that ends like the last chunk, at the latest before the
- * next message. */
+/* A body whose length was lost from view: it ends with a segment that ends like the last chunk, at the latest before the next
+ * message. What tells then of its last byte is the time of its last segment. */
 static __always_inline int skip_blindly(struct __sk_buff *skb, struct http_half *half, struct run *run)
 {
     if (begins_like_message(skb, half, run->position))
         return end_message(half);
+    half->body_left = clock_of(skb, run);
     run->position = run->end;
     return ends_like_last_chunk(skb, run->end) ? end_message(half) : ADVANCE_OK;
 }
@@ -269,7 +270,7 @@ static __noinline int advance(struct __sk_buff *skb, struct http_connection *con
     }
     if (half->state == STATE_BODY || half->state == STATE_CHUNK_DATA)
         return skip_body(half, run);
-    if (half->state == STATE_CHUNK_BLIND)
+    if (half->state == STATE_BLIND)
         return skip_blindly(skb, half, run);
     if (half->state == STATE_START || (half->state <= STATE_STATUS_LINE && half->line == LINE_START))
         begin_message(skb, half, run);

@@ -5,8 +5,8 @@
  *
  * Retransmitted segments pass the egress hook again; duplicates and reordered ones pass the ingress hook. Bytes that were
  * parsed are passed over. A segment behind a gap is noted as a range [ahead_from, ahead_to) and not read; when the gap has
- * been filled and parsed, the range is passed over if it lies inside a body, which is what it nearly always does. Sizes of
- * chunks in such a range are missed: the body then ends with a segment that ends like the last chunk.
+ * been filled and parsed, the range is passed over if it lies inside a body, which is what it nearly always does. Where header
+ * fields or sizes of chunks stood in such a range, the body's length is not known any more: STATE_BLIND.
  */
 #pragma once
 
@@ -114,11 +114,12 @@ static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_conn
         run->end = (__u32)passed;
         if (skip_body(half, run) == ADVANCE_ANSWERED)
             end_response(skb, connection, run);
-    } else if (half->state == STATE_CHUNK_SIZE || half->state == STATE_CHUNK_DATA) {
-        half->state = STATE_CHUNK_BLIND;
+    } else if (half->state >= STATE_HEADERS && half->state <= STATE_BLIND && half->state != STATE_BODY) {
+        half->state = STATE_BLIND;
+        half->body_left = clock_of(skb, run);
         if (half->ahead_ends && end_message(half) == ADVANCE_ANSWERED)
             end_response(skb, connection, run);
-    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST && half->state != STATE_CHUNK_BLIND) {
+    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;
     }

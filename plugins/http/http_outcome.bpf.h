@@ -141,7 +141,8 @@ __noinline int end_response(struct __sk_buff *skb, struct http_connection *conne
         return 0;
     responses = &connection->halves[run->direction & 1];
     if (unanswered(connection)) {
-        outcome = outcome_of_front(connection, responses, ERROR_NONE, clock_of(skb, run));
+        outcome = outcome_of_front(connection, responses, ERROR_NONE,
+                                   responses->state == STATE_BLIND ? responses->body_left : clock_of(skb, run));
         if (__builtin_expect(connection->row_key != row_key(connection, &outcome), 0))
             find_row_of_packet(skb, connection, &outcome, run->direction);
         connection->head.done++;

@@ -29,7 +29,8 @@ enum http_state {
     STATE_TRAILERS,    /* fields behind the last chunk */
     STATE_BODY,        /* body_left bytes of known length */
     STATE_CHUNK_DATA,  /* body_left bytes of the chunk */
-    STATE_CHUNK_BLIND, /* chunks whose sizes were missed: ends with a segment that ends like the last chunk */
+    STATE_BLIND,       /* a body of unknown length, bytes of its head or chunks were missed: ends like a last chunk, or
+                        * before the next message, or with the connection */
     STATE_UNTIL_CLOSE, /* a body that the end of the connection ends */
     STATE_LOST,        /* the boundary of messages was lost; looks for one at each segment's start */
     STATE_TUNNEL,      /* not HTTP any more */
@@ -97,7 +98,8 @@ struct http_half {
     __u8 misses;         /* heads in a row that were not the one before */
     __u8 ahead_ends;     /* the bytes up to ahead_to end like a last chunk */
     __u8 padding[2];
-    __u64 body_left; /* bytes of the body or chunk still to come; in a first line its last eight bytes */
+    __u64 body_left; /* bytes of the body or chunk still to come; in a first line its last eight bytes; in STATE_BLIND
+                      * the time of the last segment */
     __u64 first_ns;  /* when the message being read began */
     __u64 head_hash; /* of the head read last */
 };
