@@ -184,8 +184,8 @@ int on_segment(struct __sk_buff *skb)
     result = follow(skb, connection, &run);
     if (result == ADVANCE_NOT_HTTP) {
         limpet_decline(skb, (struct limpet_connection *)connection);
-    } else if (result == ADVANCE_TUNNEL) {
-        limpet_count(LIMPET_STAT_UNSEEN_HANDED_OFF);
+    } else if (result != ADVANCE_OK) {
+        limpet_count(result == ADVANCE_TLS ? LIMPET_STAT_UNSEEN_ENCRYPTED : LIMPET_STAT_UNSEEN_HANDED_OFF);
         limpet_hand_off(&connection->head);
     }
     return LIMPET_PASS;

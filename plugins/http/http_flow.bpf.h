@@ -17,6 +17,8 @@
 enum advance_result {
     ADVANCE_OK = 0,
     ADVANCE_NOT_HTTP, /* the first line that a direction sent is not HTTP/1's */
+    ADVANCE_HTTP2,    /* … it is HTTP/2's */
+    ADVANCE_TLS,      /* … it is TLS's */
     ADVANCE_ANSWERED, /* a response has come to its end: the caller calls end_response, on a stack without the window */
     ADVANCE_TUNNEL,   /* the same, and both ends have agreed to speak something else behind it */
 };
@@ -175,6 +177,8 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
         return ADVANCE_OK;
     if (reader.reading == READING_FAILED)
         return fail_reading(half, run);
+    if (reader.reading >= READING_HTTP2)
+        return reader.reading == READING_HTTP2 ? ADVANCE_HTTP2 : ADVANCE_TLS;
     if (reader.reading == READING_BODY_ENDED)
         return end_message(half);
     return end_head(connection, half);
@@ -278,7 +282,7 @@ static __noinline int advance(struct __sk_buff *skb, struct http_connection *con
 }
 
 /* One step of a segment: advances, and counts the response where one has come to its end. Not static, as give_up_request.
- * Returns ADVANCE_OK, or ADVANCE_NOT_HTTP or ADVANCE_TUNNEL to stop at. */
+ * Returns ADVANCE_OK, or what to stop at: ADVANCE_NOT_HTTP to ADVANCE_TLS, or ADVANCE_TUNNEL. */
 __noinline int step(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     int result;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  *
- * The line reader: first lines, header fields, chunk sizes and trailers of HTTP/1 (RFC 9112), resumable at any byte.
+ * The line reader: first lines (http_first_lines.bpf.h), header fields, chunk sizes and trailers of HTTP/1 (RFC 9112), resumable
+ * at any byte.
  *
  * One state machine defines the meaning, byte by byte (read_lines); whatever else stands here are shortcuts that come to the
  * same: lines that do not matter are skipped by words of eight bytes, and common methods and names are compared as words.
@@ -9,163 +10,7 @@
  */
 #pragma once
 
-#include <linux/bpf.h>
-
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
-#include "http_shared.h"
-#include "http_words.bpf.h"
-
-#define WINDOW_BYTES 256
-#define WINDOW_SLACK 40 /* words and numbers are read behind the end */
-
-enum reading {
-    READING_GOES_ON = 0, /* the window is used up */
-    READING_HEAD_ENDED,  /* an empty line ended the head */
-    READING_BODY_ENDED,  /* an empty line ended the last chunk and its trailers */
-    READING_FAILED,      /* the bytes cannot be HTTP/1 */
-};
-
-/* The reader's place in the window, which it owns. A request line that is whole is reported in `has_request`, for the
- * caller to queue. */
-struct reader {
-    __u32 at;
-    __u32 size; /* at most WINDOW_BYTES */
-    __u8 has_request;
-    __u8 reading; /* enum reading */
-    __u8 padding[6];
-    __u8 window[WINDOW_BYTES + WINDOW_SLACK];
-};
-
-/* The byte at the reader's place, and those behind it. The masks change nothing; they tell the verifier. */
-static __always_inline const __u8 *next_bytes(const struct reader *reader)
-{
-    __u32 at = reader->at;
-
-    asm volatile("" : "+r"(at));
-    return reader->window + (at & (WINDOW_BYTES - 1));
-}
-
-/* `last` with the bytes of the window in front of `at` behind it; first byte uppermost, the oldest fall off. */
-static __always_inline __u64 last_bytes(__u64 last, const __u8 *window, __u32 at)
-{
-    if (at >= 8)
-        return bpf_be64_to_cpu(word_at(window + ((at - 8) & (WINDOW_BYTES - 1))));
-    for (__u32 i = 0; i < 7; i++)
-        if (i < at)
-            last = last << 8 | window[i];
-    return last;
-}
-
-/* The eight bytes in front of a line feed end an HTTP/1 request line: "TTP/1.x\r", or "HTTP/1.x" with the CR left out. */
-static __always_inline int ends_request_line(__u64 last)
-{
-    __u64 version = (last & 0xff) == '\r' ? last >> 8 : last;
-    __u8 digit = version & 0xff;
-
-    return (version >> 8 & 0xffffffffffffULL) == 0x5454502f312eULL && (digit == '0' || digit == '1');
-}
-
-static __always_inline void read_request_line(struct reader *reader, struct http_half *half)
-{
-    __u8 byte = next_bytes(reader)[0];
-    __u32 length = 0;
-
-    if (half->line == LINE_START) {
-        if (byte == '\r' || byte == '\n') { /* RFC 9112, 2.2: empty lines before a request are passed over */
-            reader->at++;
-            return;
-        }
-        half->body_left = 0;
-        half->line = METHOD_NAME;
-        length = common_method(word_at(next_bytes(reader)), &half->method);
-    }
-    if (length) {
-        reader->at += length;
-        half->line = LINE_REST;
-    } else if (byte == ' ' && half->line > METHOD_NAME) {
-        half->method = method_of_name(half->body_left, half->line & LINE_CHARACTERS);
-        half->body_left = 0;
-        reader->at++;
-        half->line = LINE_REST;
-    } else if (is_method_character(byte) && (half->line & LINE_CHARACTERS) < LINE_CHARACTERS) {
-        half->body_left = half->body_left << 8 | byte;
-        reader->at++;
-        half->line++;
-    } else {
-        reader->reading = READING_FAILED;
-    }
-}
-
-static const volatile char kVersion[8] = "HTTP/1.";
-static const volatile char kLengthName[16] = "content-length:";
-static const volatile char kCodingName[32] = "transfer-encoding:";
-#define STATUS_CHARACTERS 12
-#define LENGTH_NAME_CHARACTERS 15
-#define CODING_NAME_CHARACTERS 18
-
-/* text[index], with an index that the verifier sees bounded by `mask`: left to itself, the compiler drops the masking. */
-static __always_inline char character_of(const volatile char *text, __u32 index, __u32 mask)
-{
-    asm volatile("" : "+r"(index));
-    return text[index & mask];
-}
-
-/* A character of "HTTP/1.x NNN"; returns 0 for one that cannot stand there. */
-static __always_inline int take_status_character(struct http_half *half, __u32 position, __u8 byte)
-{
-    if (position < 7)
-        return byte == character_of(kVersion, position, 7);
-    if (position == 8)
-        return byte == ' ';
-    if (byte < '0' || byte > '9')
-        return 0;
-    if (position > 8)
-        half->status = half->status * 10 + (byte - '0');
-    return 1;
-}
-
-/* All of "HTTP/1.x NNN" at once; returns 0 when it is not that. */
-static __always_inline int take_status_at_once(struct http_half *half, const __u8 *bytes)
-{
-    __u8 hundreds = bytes[9] - '0', tens = bytes[10] - '0', ones = bytes[11] - '0';
-
-    if (!BEGINS_WITH(word_at(bytes), 0x2e312f50545448ULL, 56) || bytes[8] != ' ' || hundreds > 9 || tens > 9 ||
-        ones > 9)
-        return 0;
-    half->status = (__u16)(hundreds * 100 + tens * 10 + ones);
-    return 1;
-}
-
-static __always_inline void read_status_line(struct reader *reader, struct http_half *half)
-{
-    const __u8 *bytes = next_bytes(reader);
-
-    if (half->line == LINE_START) {
-        if (bytes[0] == '\r' || bytes[0] == '\n') {
-            reader->at++;
-            return;
-        }
-        half->status = 0;
-        half->line = STATUS_START;
-        if (reader->size - reader->at >= STATUS_CHARACTERS && take_status_at_once(half, bytes)) {
-            reader->at += STATUS_CHARACTERS;
-            half->line = LINE_REST;
-            half->flags |= HALF_IS_CONFIRMED;
-            return;
-        }
-    }
-    if (!take_status_character(half, half->line & LINE_CHARACTERS, bytes[0])) {
-        reader->reading = READING_FAILED;
-        return;
-    }
-    reader->at++;
-    if ((++half->line & LINE_CHARACTERS) == STATUS_CHARACTERS) {
-        half->line = LINE_REST;
-        half->flags |= HALF_IS_CONFIRMED;
-    }
-}
+#include "http_first_lines.bpf.h"
 
 static __always_inline void found_length(struct reader *reader, struct http_half *half)
 {
@@ -344,9 +189,10 @@ static __always_inline void skip_line(struct reader *reader, struct http_half *h
     reader->at++;
     if (half->state == STATE_REQUEST_LINE) {
         if (!ends_request_line(half->body_left)) {
-            reader->reading = READING_FAILED;
+            end_foreign_line(reader, half);
             return;
         }
+        half->method = half->method == METHOD_PROXY ? METHOD_OTHER : half->method;
         reader->has_request = 1;
     }
     end_line(reader, half);
@@ -362,6 +208,8 @@ __noinline int read_step(struct reader *reader, struct http_half *half)
     if (half->line != LINE_REST) {
         if (half->state == STATE_HEADERS || half->state == STATE_TRAILERS)
             read_field(reader, half);
+        else if (half->state == STATE_REQUEST_LINE && half->line >= PROXY_HEADER)
+            read_proxy_header(reader, half);
         else if (half->state == STATE_REQUEST_LINE)
             read_request_line(reader, half);
         else if (half->state == STATE_STATUS_LINE)

@@ -50,6 +50,8 @@ enum line_state {
     STATUS_START = 64,
     LENGTH_NAME = 96,
     CODING_NAME = 128,
+    PROXY_HEADER =
+        160, /* request line: in the PROXY protocol's second version, behind four bytes that look like empty lines */
 };
 #define LINE_WORD 0xe0
 #define LINE_CHARACTERS 0x1f
@@ -66,6 +68,7 @@ enum http_method {
     METHOD_OPTIONS,
     METHOD_TRACE,
     METHOD_PATCH,
+    METHOD_PROXY = 15, /* no method: the line is one of the PROXY protocol, or will be called METHOD_OTHER at its end */
 };
 
 enum http_error {

@@ -27,6 +27,10 @@ struct Row {
 
 const std::string kLong(20000, 'x');
 
+// A header of the PROXY protocol's second version, with the addresses of a TCP connection over IPv4.
+const std::string kProxy2("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\x30\x39\0\x50", 28);
+const std::string kProxy1 = "PROXY TCP4 127.0.0.1 127.0.0.1 12345 80\r\n";
+
 const std::vector<Row> kRows = {
     {"one request, one answer", {{kC, kGet}, {kS, kOk}}, "GET 200=1"},
     {"no answer yet", {{kC, kGet}}, ""},
@@ -170,6 +174,20 @@ const std::vector<Row> kRows = {
     {"empty lines before a request",
      {{kC, "\r\n\r\n" + kGet}, {kS, kOk}, {kC, "\r\n"}, {kC, kGet}, {kS, kOk}},
      "GET 200=2"},
+    {"a PROXY header of version 1", {{kC, kProxy1 + kGet}, {kS, kOk}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
+    {"a PROXY header of version 1 in a segment of its own", {{kC, kProxy1}, {kC, kGet}, {kS, kOk}}, "GET 200=1"},
+    {"a PROXY header of version 1 for an unknown client", {{kC, "PROXY UNKNOWN\r\n" + kGet}, {kS, kOk}}, "GET 200=1"},
+    {"a PROXY header of version 2", {{kC, kProxy2 + kGet}, {kS, kOk}, {kC, kGet}, {kS, kOk}}, "GET 200=2"},
+    {"a PROXY header of version 2 in a segment of its own", {{kC, kProxy2}, {kC, kGet}, {kS, kOk}}, "GET 200=1"},
+    {"a PROXY header of version 2 without addresses",
+     {{kC, kProxy2.substr(0, 12) + std::string("\x20\0\0\0", 4) + kGet}, {kS, kOk}},
+     "GET 200=1"},
+    {"a PROXY header of version 2 whose addresses look like a request",
+     {{kC, kProxy2.substr(0, 14) + std::string("\0\x1b", 2) + kGet}, {kC, kGet}, {kS, kOk}},
+     "GET 200=1"},
+    {"a method called PROXY",
+     {{kC, "PROXY / HTTP/1.1\r\n\r\n"}, {kS, kOk}, {kC, kGet}, {kS, kOk}},
+     "GET 200=1, _OTHER 200=1"},
     {"bare line feeds",
      {{kC, "GET / HTTP/1.1\nHost: a\n\n"}, {kS, "HTTP/1.1 200 OK\nContent-Length: 2\n\nok"}, {kC, kGet}, {kS, kOk}},
      "GET 200=2"},
@@ -216,9 +234,10 @@ const std::vector<Row> kForeignRows = {
     {"a protocol that greets first", {{kS, "220 mail ESMTP\r\n"}, {kC, "EHLO a\r\n"}}, ""},
     {"a request without a version", {{kC, "GET key\r\n"}, {kS, "$-1\r\n"}}, ""},
     {"RTSP", {{kC, "OPTIONS rtsp://a RTSP/1.0\r\nCSeq: 1\r\n\r\n"}, {kS, "RTSP/1.0 200 OK\r\n\r\n"}}, ""},
-    {"HTTP/2 with prior knowledge", {{kC, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"}}, ""},
+    {"a second PROXY header's signature that goes wrong", {{kC, kProxy2.substr(0, 11) + "?" + kGet}}, ""},
+    {"a line of PROXY without HTTP", {{kC, kProxy1 + "EHLO a\r\n"}}, ""},
     {"binary",
-     {{kC, std::string("\x16\x03\x01\x02\x00\x01\x00", 7)}, {kS, std::string("\x16\x03\x03\x00\x7a", 5)}},
+     {{kC, std::string("\x16\x02\x01\x02\x00\x01\x00", 7)}, {kS, std::string("\x00\x03\x03\x00\x7a", 5)}},
      ""},
     {"a request that is answered in another protocol", {{kC, kGet}, {kS, "+OK\r\n"}, {kS, "", kFin}}, ""},
 };
@@ -284,6 +303,35 @@ TEST_CASE("An upgrade and a tunnel count once and end the parser's interest")
             const Connection connection = play(row, is_server, Cut::kNot);
             CHECK(connection.counted() == row.counted);
             CHECK(connection.verdict() == 255);
+        }
+}
+
+TEST_CASE("What is known to be HTTP/2 or TLS is told, and is nobody's business")
+{
+    struct Told {
+        const char* description;
+        std::string first_bytes;
+        uint32_t stat;
+    };
+    const std::string preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const std::string tls("\x16\x03\x01\x02\x00\x01\x00", 7);
+    const std::vector<Told> rows = {
+        {"HTTP/2 with prior knowledge", preface, kUnseenHandedOff},
+        {"HTTP/2 behind a PROXY header", kProxy1 + preface, kUnseenHandedOff},
+        {"TLS behind a PROXY header of version 1", kProxy1 + tls, kUnseenEncrypted},
+        {"TLS behind a PROXY header of version 2", kProxy2 + tls, kUnseenEncrypted},
+    };
+    for (const Told& row : rows)
+        for (const bool is_server : {true, false}) {
+            INFO(row.description);
+            const uint64_t before = probe().stat(row.stat);
+            Connection connection(probe(), is_server);
+            connection.send(kC, row.first_bytes);
+            connection.send(kC, kGet);
+            connection.send(kS, kOk);
+            CHECK(connection.counted() == "");
+            CHECK(connection.verdict() == 255);
+            CHECK(probe().stat(row.stat) - before == 1);
         }
 }
 
