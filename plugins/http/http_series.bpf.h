@@ -75,7 +75,7 @@ static __always_inline void peer_of_packet(const struct __sk_buff *skb, __u32 di
     const __u8 *data = (const __u8 *)(long)skb->data;
     const __u8 *end = (const __u8 *)(long)skb->data_end;
     const __u8 *tcp;
-    __u32 is_ipv4;
+    __u32 is_ipv4, ports;
 
     __builtin_memset(peer, 0, sizeof(*peer));
     if (data + 40 > end)
@@ -88,7 +88,8 @@ static __always_inline void peer_of_packet(const struct __sk_buff *skb, __u32 di
         map_ipv4(peer, direction == INGRESS ? data + 12 : data + 16);
     else
         __builtin_memcpy(peer->address, direction == INGRESS ? data + 8 : data + 24, 16);
-    peer->port = direction == INGRESS ? (__u32)(tcp[0] << 8 | tcp[1]) : (__u32)(tcp[2] << 8 | tcp[3]);
+    ports = (__u32)tcp[0] << 24 | (__u32)tcp[1] << 16 | (__u32)tcp[2] << 8 | tcp[3];
+    peer->port = direction == INGRESS ? ports >> 16 : ports & 0xffff;
 }
 
 /* A request that is over, one way or the other. */

@@ -28,20 +28,23 @@ _Static_assert(sizeof(struct limpet_histogram) == 192, "three cache lines");
 #define LIMPET_BOUNDS(variable, unit, config_key)                                                                      \
     const volatile __u64 variable[32] LIMPET_TAG("bounds|" config_key "|" unit) = {1}
 
-/* The number of bounds below `value`, that is the index of its bucket. Values above 2^63 count as 2^63. */
+/* The number of bounds below `value`, that is the index of its bucket. Values above 2^63 count as 2^63.
+ *
+ * It walks a pointer, since every verifier adds up the ranges of what a pointer moved by; an index becomes a chain of
+ * ORs, whose range 6.1's verifier does not know. */
 static __always_inline __u32 limpet_bucket(const volatile __u64 *bounds, __u64 value)
 {
-    __u32 index = 0;
+    const volatile __u64 *at = bounds;
 
     if ((__s64)value < 0)
         value = LIMPET_BOUND_UNUSED;
     /* (bound - value) is negative exactly where the bound is below the value */
-    index += (__u32)((bounds[15] - value) >> 63) << 4;
-    index += (__u32)((bounds[(index & 16) + 7] - value) >> 63) << 3;
-    index += (__u32)((bounds[(index & 24) + 3] - value) >> 63) << 2;
-    index += (__u32)((bounds[(index & 28) + 1] - value) >> 63) << 1;
-    index += (__u32)((bounds[index & 30] - value) >> 63);
-    return index;
+    at += (at[15] - value) >> 63 << 4;
+    at += (at[7] - value) >> 63 << 3;
+    at += (at[3] - value) >> 63 << 2;
+    at += (at[1] - value) >> 63 << 1;
+    at += (at[0] - value) >> 63;
+    return (__u32)(at - bounds);
 }
 
 /* Counts one value in the bucket that limpet_bucket has found. Atomic: several CPUs share a shard where a host has more of
