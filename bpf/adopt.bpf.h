@@ -11,7 +11,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "connection_table.bpf.h"
-#include "owner.bpf.h"
+#include "limpet/workload.bpf.h"
 
 /* Gives the sockets that are older than the agent their owner. */
 static __always_inline void adopt(struct sock *sk, __u32 workload)
@@ -20,7 +20,7 @@ static __always_inline void adopt(struct sock *sk, __u32 workload)
     struct limpet_connection *connection;
 
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!owner || owner->workload != WORKLOAD_UNKNOWN)
+    if (!owner || owner->workload != LIMPET_WORKLOAD_UNKNOWN)
         return;
     owner->workload = workload;
     if (!owner->slot_plus_one)
@@ -46,7 +46,7 @@ int on_task_file(struct bpf_iter__task_file *context)
     struct sock *sk = stream_of_file(context->file, IPPROTO_TCP);
 
     if (task && sk)
-        adopt(sk, workload_of(task));
+        adopt(sk, limpet_workload_of(task));
     return 0;
 }
 
@@ -69,7 +69,7 @@ int on_mptcp_file(struct bpf_iter__task_file *context)
 
     if (!task || !sk)
         return 0;
-    workload = workload_of(task);
+    workload = limpet_workload_of(task);
     bpf_map_update_elem(&mptcp_owners, &address, &workload, BPF_ANY);
     return 0;
 }

@@ -4,7 +4,7 @@
  *
  * Hooks   cgroup_skb ingress and egress on the root of cgroup2, one program for both; tp_btf/inet_sock_set_state for owners, early data and
  *         closing; iter/task_file for the sockets that are older than the agent.
- * Maps    limpet_connections 4 MB, limpet_workloads 56 KB, workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
+ * Maps    limpet_connections 4 MB, limpet_workloads 56 KB, limpet_workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
  * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call.
  *         A new connection: one socket-storage look-up more, in tap_open.
  * Kernel  5.15.
@@ -22,7 +22,7 @@
 #include "adopt.bpf.h"
 #include "connection_table.bpf.h"
 #include "limpet/stats.bpf.h"
-#include "owner.bpf.h"
+#include "limpet/workload.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -212,7 +212,7 @@ int tap_open(struct __sk_buff *skb)
     cookie = is_early ? identity_of_packet(skb) : bpf_get_socket_cookie(skb);
     if (!cookie)
         return LIMPET_PASS;
-    if (owner && owner->workload == WORKLOAD_SELF) {
+    if (owner && owner->workload == LIMPET_WORKLOAD_SELF) {
         verdict = LIMPET_VERDICT_NOBODY;
     } else if (begins_like_tls(skb)) {
         limpet_count(LIMPET_STAT_UNSEEN_ENCRYPTED);
@@ -220,7 +220,8 @@ int tap_open(struct __sk_buff *skb)
     }
     connection = is_early ? connection_find(cookie, &slot) : NULL; /* an early segment may come again */
     if (!connection)
-        connection = connection_open(cookie, owner ? owner->workload : WORKLOAD_UNKNOWN, verdict, tries_of(sk), &slot);
+        connection =
+            connection_open(cookie, owner ? owner->workload : LIMPET_WORKLOAD_UNKNOWN, verdict, tries_of(sk), &slot);
     if (!connection) {
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
         return LIMPET_PASS;
@@ -261,7 +262,7 @@ static __always_inline void own(struct sock *sk, struct task_struct *task, int i
     struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 
     if (owner)
-        owner->workload = is_client && reaches_agent(sk) ? WORKLOAD_SELF : workload_of(task);
+        owner->workload = is_client && reaches_agent(sk) ? LIMPET_WORKLOAD_SELF : limpet_workload_of(task);
 }
 
 /* The accepted socket of the early segment that this CPU has just parsed takes over its slot. */

@@ -83,6 +83,7 @@ std::string role_of(const Manifest& manifest, const std::string& program)
         std::string role = listed.optional ? "optional" : "required";
         if (!listed.group.empty())
             role = "one of the group " + listed.group + (listed.optional ? ", optional" : "");
+        role += listed.at_scrape ? ", runs before each scrape" : "";
         return role + (listed.needs.empty() ? "" : "; needs " + listed.needs);
     }
     return "required";

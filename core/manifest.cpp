@@ -214,6 +214,7 @@ void ManifestReader::read_program(TableReader& table)
     program.optional = table.boolean("optional").value_or(false);
     program.group = table.text("group").value_or("");
     program.needs = table.text("needs").value_or("");
+    program.at_scrape = table.boolean("at_scrape").value_or(false);
     table.report_unknown();
     manifest_.programs.push_back(std::move(program));
 }

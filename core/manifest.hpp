@@ -29,13 +29,14 @@ struct ManifestKey {
     std::string help;
 };
 
-// [[program]]: how a program of the BPF object is treated when it cannot be loaded or attached.
+// [[program]]: how a program of the BPF object is treated when it cannot be loaded or attached, and when it runs.
 // A program that is not listed is required.
 struct ManifestProgram {
     std::string name;
     bool optional = false;
-    std::string group; // alternatives: of the programs with the same group name the first that loads is used
-    std::string needs; // shown when it is missing: what the host lacks, what is lost
+    std::string group;      // alternatives: of the programs with the same group name the first that loads is used
+    std::string needs;      // shown when it is missing: what the host lacks, what is lost
+    bool at_scrape = false; // an iterator that also runs before each scrape
 };
 
 // [[metric]]: a metric that the probe's user-space half reports with host->sample.

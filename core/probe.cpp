@@ -296,10 +296,22 @@ void Probe::add_empty_families(Families& families) const
         families.family(metric.name, metric.kind == "counter" ? MetricKind::kCounter : MetricKind::kGauge, metric.help);
 }
 
+// The iterators that bring the tables up to date. One that this host does not load was reported at the start.
+void Probe::run_iterators()
+{
+    for (const ManifestProgram& program : manifest_.programs) {
+        if (!program.at_scrape || !loaded_ || !loaded_->object.is_attached(program.name))
+            continue;
+        if (const Done run = loaded_->object.run_iterator(program.name); !run)
+            log(LogLevel::kError, config_.name, run.error().text + "; this scrape shows what was counted before");
+    }
+}
+
 void Probe::collect(const Workloads& workloads, Families& families)
 {
     if (!is_running_)
         return;
+    run_iterators();
     add_empty_families(families);
     for (SeriesTable& table : tables_)
         if (const Done collected = table.collect(workloads, families); !collected)

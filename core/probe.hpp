@@ -98,6 +98,7 @@ private:
     void note_missing_programs();
     void take_down();
     void quarantine(const Error& error);
+    void run_iterators();
     void add_empty_families(Families& families) const;
     [[nodiscard]] uint32_t table_rows(uint32_t declared) const;
 

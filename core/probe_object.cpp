@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <unistd.h>
 
 namespace limpet {
 namespace {
@@ -116,6 +117,7 @@ Done prepare_object(BpfObject& object, const ObjectSettings& settings)
 {
     object.set_number("limpet_shard_mask", shards_for(possible_cpus()) - 1);
     object.set_number("limpet_parser_number", settings.parser_number);
+    object.set_number("limpet_self_tgid", static_cast<uint64_t>(::getpid()));
     for (const auto& step : {set_config_variables, set_bounds, size_tables})
         if (const Done prepared = step(object, settings); !prepared)
             return prepared;

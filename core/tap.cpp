@@ -173,10 +173,7 @@ Result<Workloads> Tap::workloads(CgroupPaths paths)
     Result<MappedMap> records = object_.view("limpet_workloads");
     if (!records)
         return records.error();
-    const std::span<const std::byte> count = object_.live_variable("limpet_workload_count");
-    if (count.size() != sizeof(uint32_t))
-        return Error{0, "the tap has no variable limpet_workload_count"};
-    return Workloads(std::move(paths), std::move(*records), count);
+    return Workloads(std::move(paths), std::move(*records));
 }
 
 } // namespace limpet

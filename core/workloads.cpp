@@ -101,14 +101,15 @@ WorkloadName name_of_workload(const WorkloadRecord& record, const std::optional<
     return {identity.container_id, identity.service_name.empty() ? executable_of(record) : identity.service_name};
 }
 
-Workloads::Workloads(CgroupPaths paths, MappedMap records, std::span<const std::byte> count)
-    : paths_(std::move(paths)), records_(std::move(records)), count_(count), names_(1)
+Workloads::Workloads(CgroupPaths paths, MappedMap records)
+    : paths_(std::move(paths)), records_(std::move(records)), names_(1)
 {
 }
 
 void Workloads::refresh()
 {
-    const uint32_t count = std::min(read_once<uint32_t>(count_.data()), kWorkloadLimit);
+    const auto highest = read_once<uint32_t>(records_.data() + offsetof(WorkloadRecord, used));
+    const uint32_t count = std::min(highest + 1, kWorkloadLimit);
     names_.resize(std::max<size_t>(names_.size(), count));
     for (uint32_t number = 1; number < count; ++number) {
         const std::byte* place = records_.data() + number * sizeof(WorkloadRecord);

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -24,13 +23,13 @@ struct WorkloadName {
     std::string service_name;
 };
 
-// One element of the tap's map limpet_workloads (bpf/owner.bpf.h).
+// One element of the tap's map limpet_workloads (limpet/workload.bpf.h).
 struct WorkloadRecord {
     uint64_t cgroup_id;    // on cgroup2
     uint64_t cgroup_v1_id; // in the memory controller's v1 hierarchy; 0 where that controller is on cgroup2
     char executable[32];
     uint32_t tgid; // of the first process seen
-    uint32_t used; // written last
+    uint32_t used; // written last; in element 0, which is no workload, the highest number in use
 };
 static_assert(sizeof(WorkloadRecord) == 56, "shared with the kernel side");
 
@@ -59,8 +58,8 @@ private:
 
 class Workloads {
 public:
-    // `records` is the mapped array; `count` the kernel side's live counter (one more than the highest number in use).
-    Workloads(CgroupPaths paths, MappedMap records, std::span<const std::byte> count);
+    // `records` is the mapped array.
+    Workloads(CgroupPaths paths, MappedMap records);
 
     // Looks up the workloads that are new.
     void refresh();
@@ -74,7 +73,6 @@ public:
 private:
     CgroupPaths paths_;
     MappedMap records_;
-    std::span<const std::byte> count_;
     std::vector<std::optional<WorkloadName>> names_; // by number
     uint64_t version_ = 1;
 };

@@ -39,6 +39,7 @@ name = "on_exec"
 optional = true
 group = "exec"
 needs = "tracepoint sched_process_exec"
+at_scrape = true
 [[metric]]
 name = "exec_total"
 kind = "counter"
@@ -63,6 +64,7 @@ labels = ["result"]
     CHECK(manifest->keys[0].reloadable);
     REQUIRE(manifest->programs.size() == 1);
     CHECK(manifest->programs[0].optional);
+    CHECK(manifest->programs[0].at_scrape);
     CHECK(manifest->programs[0].group == "exec");
     REQUIRE(manifest->metrics.size() == 1);
     CHECK(manifest->metrics[0].labels == std::vector<std::string>{"result"});
@@ -103,7 +105,7 @@ help = "h"
 labels = ["container_id", "le"]
 )") == R"(exec.so: manifest: name: is missing; write name = "…"
 exec.so: manifest:2:11: version: "1" is not a semantic version such as "1.0.0"
-exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.0"
+exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.1"
 exec.so: manifest:6:16: kernel.capabilities: unknown capability "CAP_BFP"; did you mean 'CAP_BPF'?
 exec.so: manifest:8:7: config[0].key: 'enabled' is a key that every probe has; choose another name
 exec.so: manifest:14:8: config[1].type: unknown type "integr"; did you mean 'integer'?

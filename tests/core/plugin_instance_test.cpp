@@ -66,8 +66,7 @@ Manifest manifest()
 
 struct Fixture {
     Script steps;
-    uint32_t no_workloads = 1;
-    Workloads workloads{taken(CgroupPaths::open("/")), MappedMap(), std::as_bytes(std::span(&no_workloads, 1))};
+    Workloads workloads{taken(CgroupPaths::open("/")), MappedMap()};
     std::unique_ptr<PluginInstance> instance;
 
     explicit Fixture(const std::map<std::string, ConfigValue>& values = {}, uint32_t limit = 4)

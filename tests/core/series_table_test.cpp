@@ -99,14 +99,12 @@ struct Table {
     Shared<Row> rows{kRows * kShards};
     uint32_t used = 1;
     Shared<WorkloadRecord> records{1024};
-    uint32_t workload_count = 1;
     Workloads workloads;
     SeriesTable table;
 
     Table()
         : workloads(taken(CgroupPaths::open("/")),
-                    taken(MappedMap::map(records.fd(), 1024 * sizeof(WorkloadRecord), "workloads")),
-                    std::as_bytes(std::span(&workload_count, 1))),
+                    taken(MappedMap::map(records.fd(), 1024 * sizeof(WorkloadRecord), "workloads"))),
           table(taken(SeriesTable::open(layout(),
                                         {slots.fd(), rows.fd(), kRows, kShards, std::as_bytes(std::span(&used, 1))},
                                         {{"bounds", {0.001, 0.01, 0.1}}})))
@@ -244,7 +242,7 @@ TEST_CASE("labels change with the workload's name")
     record.used = 1;
     std::strcpy(record.executable, "nginx");
     test.records[1] = record;
-    test.workload_count = 2;
+    test.records[0].used = 1; // the highest number in use
     test.workloads.refresh();
     CHECK_THAT(text_of(test.collect()[1].metric[0].label), Catch::Contains("service_name=nginx"));
 }

@@ -108,7 +108,7 @@ TEST_CASE("descriptors carry the ABI numbers that they were compiled for")
 {
     CHECK(load("next_major")->abi_major == 2);
     CHECK(load("lying_major")->abi_major == 2);
-    CHECK(load("newer_minor")->abi_minor == 1);
+    CHECK(load("newer_minor")->abi_minor == 99);
 }
 
 TEST_CASE("a probe exports one symbol")

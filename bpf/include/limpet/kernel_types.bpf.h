@@ -74,7 +74,7 @@ struct css_set {
     struct cgroup *dfl_cgrp;
 } LIMPET_KERNEL_TYPE;
 
-enum cgroup_subsys_id { memory_cgrp_id };
+enum cgroup_subsys_id { cpu_cgrp_id, memory_cgrp_id };
 
 struct qstr {
     const unsigned char *name;
