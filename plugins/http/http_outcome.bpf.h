@@ -51,11 +51,25 @@ static __always_inline __u16 unanswered(const struct http_connection *connection
     return connection->head.begun - connection->head.done;
 }
 
+/* The newest request is about to get one behind it. Where a method falls out of sight that is not the same as the one in its
+ * place, an answer's end may be misjudged. */
+static __noinline void keep_newest(struct http_connection *connection)
+{
+    __u32 number = connection->head.begun - 1, shift = (number & 1) * 4;
+    __u8 *pair = &connection->older_methods[number / 2 & (METHODS_KEPT / 2 - 1)];
+    __u8 method = connection->newest & 15;
+
+    if (unanswered(connection) > METHODS_KEPT && (*pair >> shift & 15) != method)
+        limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
+    *pair = (__u8)((*pair & ~(15U << shift)) | (__u32)method << shift);
+    connection->older[number & (QUEUE_LENGTH - 1)] = connection->newest;
+}
+
 /* Puts the request that half has just read behind those that wait for their answers. */
 static __always_inline void queue_request(struct http_connection *connection, struct http_half *half)
 {
     if (unanswered(connection)) /* pipelined: else the second pair of lines need not be touched */
-        connection->older[(connection->head.begun - 1) & (QUEUE_LENGTH - 1)] = connection->newest;
+        keep_newest(connection);
     connection->newest = half->first_ns << 4 | half->method;
     connection->head.begun++;
     half->flags |= HALF_IS_CONFIRMED;
@@ -64,8 +78,13 @@ static __always_inline void queue_request(struct http_connection *connection, st
 /* The request that is answered next: start_ns << 4 | method. */
 static __always_inline __u64 front_request(const struct http_connection *connection)
 {
-    return unanswered(connection) == 1 ? connection->newest
-                                       : connection->older[connection->head.done & (QUEUE_LENGTH - 1)];
+    __u32 number = connection->head.done;
+    __u8 pair;
+
+    if (unanswered(connection) == 1)
+        return connection->newest;
+    pair = connection->older_methods[number / 2 & (METHODS_KEPT / 2 - 1)];
+    return (connection->older[number & (QUEUE_LENGTH - 1)] & ~15ULL) | (pair >> (number & 1) * 4 & 15);
 }
 
 /* How the request at the queue's front ended. `error`: ERROR_NONE when it is whole. */

@@ -18,7 +18,8 @@
 #define SHARED_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "as user space has it")
 #endif
 
-#define QUEUE_LENGTH 8 /* pipelined requests with their own start times; more are counted with a later one's */
+#define QUEUE_LENGTH 8  /* pipelined requests with their own start times; more are counted with a later one's */
+#define METHODS_KEPT 64 /* … with their own methods, which tell where answers end; more, with a mix of them, are told */
 
 enum http_state {
     STATE_START = 0,    /* between messages */
@@ -128,7 +129,9 @@ struct http_connection {
 
     __u64 older[QUEUE_LENGTH];  /* requests before the newest, by number modulo QUEUE_LENGTH */
     struct http_order order[2]; /* by enum http_direction */
-    __u8 padding[40];
+    __u8 older_methods[METHODS_KEPT /
+                       2]; /* of requests before the newest, by number modulo METHODS_KEPT, two to a byte */
+    __u8 padding[8];
 };
 SHARED_SIZE(struct http_connection, LIMPET_CONNECTION_BYTES);
 

@@ -22,6 +22,7 @@ constexpr uint8_t kRst = 2; // LIMPET_SEGMENT_RST
 
 // Of enum limpet_stat.
 constexpr uint32_t kUnseenEncrypted = 5;
+constexpr uint32_t kUnseenLimit = 7;
 constexpr uint32_t kUnseenHandedOff = 8;
 
 // The probe's BPF object, from the built http.so, loaded on its own. Throws std::runtime_error with the reason.
