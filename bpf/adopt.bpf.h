@@ -30,21 +30,23 @@ static __always_inline void adopt(struct sock *sk, __u32 workload)
         connection->head.workload = (__u16)workload;
 }
 
-/* The socket behind a file, when it is a stream socket of this protocol. */
-static __always_inline struct sock *stream_of_file(struct file *file, int protocol)
+/* The socket behind a file, when it is of this type and protocol. */
+static __always_inline struct sock *socket_of_file(struct file *file, int type, int protocol)
 {
     struct socket *socket = file ? bpf_sock_from_file(file) : NULL;
     struct sock *sk = socket ? socket->sk : NULL;
 
-    return sk && sk->sk_type == SOCK_STREAM && sk->sk_protocol == protocol ? sk : NULL;
+    return sk && sk->sk_type == type && sk->sk_protocol == protocol ? sk : NULL;
 }
 
 SEC("iter/task_file")
 int on_task_file(struct bpf_iter__task_file *context)
 {
     struct task_struct *task = context->task;
-    struct sock *sk = stream_of_file(context->file, IPPROTO_TCP);
+    struct sock *sk = socket_of_file(context->file, SOCK_STREAM, IPPROTO_TCP);
 
+    if (!sk)
+        sk = socket_of_file(context->file, SOCK_DGRAM, IPPROTO_UDP);
     if (task && sk)
         adopt(sk, limpet_workload_of(task));
     return 0;
@@ -63,7 +65,7 @@ SEC("iter/task_file")
 int on_mptcp_file(struct bpf_iter__task_file *context)
 {
     struct task_struct *task = context->task;
-    struct sock *sk = stream_of_file(context->file, IPPROTO_MPTCP);
+    struct sock *sk = socket_of_file(context->file, SOCK_STREAM, IPPROTO_MPTCP);
     __u64 address = (__u64)(long)sk;
     __u32 workload;
 

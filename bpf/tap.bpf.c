@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  *
- * The tap: sees every TCP segment of the host once per end, and hands it to the probe that owns the connection.
+ * The tap: sees every TCP segment of the host once per end, and hands it to the probe that owns the connection. Datagrams:
+ * tap_datagram.bpf.h.
  *
  * Hooks   cgroup_skb ingress and egress on the root of cgroup2, one program for both; tp_btf/inet_sock_set_state for owners, early data and
  *         closing; iter/task_file for the sockets that are older than the agent.
@@ -23,6 +24,7 @@
 #include "connection_table.bpf.h"
 #include "limpet/stats.bpf.h"
 #include "limpet/workload.bpf.h"
+#include "tap_datagram.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -96,7 +98,7 @@ int tap(struct __sk_buff *skb)
 
     limpet_count(RUNS_TAP);
     if (!header || tcp + 20 > end)
-        return LIMPET_PASS;
+        return tap_other(skb);
     offset = header + (__u32)(tcp[12] >> 4) * 4;
     length = skb->len - offset;
     flags = tcp[13] & (TCP_FLAG_FIN | TCP_FLAG_RST); /* FIN is bit 0, as LIMPET_SEGMENT_FIN */

@@ -14,6 +14,7 @@ using std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto kAdoptAgainAfter = 1s; // sockets accepted while the hooks were being attached
+constexpr auto kTickEvery = 1s;
 constexpr auto kFirstCostWindow = 1s;
 constexpr auto kCostWindowLength = 25ms;   // run-time statistics slow every BPF program of the host: keep it short
 constexpr auto kLongestCostWindow = 250ms; // on a quiet host, until anything has run
@@ -38,6 +39,10 @@ public:
         if (now >= drain_at_) {
             state_.drain();
             drain_at_ = now + drain_every_;
+            if (now >= tick_at_) {
+                state_.tick();
+                tick_at_ = now + kTickEvery;
+            }
         }
         if (now >= adopt_at_) {
             state_.tap.adopt_again();
@@ -84,6 +89,7 @@ private:
     AgentState& state_;
     const steady_clock::duration drain_every_;
     steady_clock::time_point drain_at_;
+    steady_clock::time_point tick_at_; // with a drain: no wake-up of its own
     steady_clock::time_point adopt_at_;
     steady_clock::time_point cost_at_;
     steady_clock::time_point window_since_;

@@ -60,4 +60,10 @@ void AgentState::drain()
     workloads.refresh();
 }
 
+void AgentState::tick()
+{
+    for (const auto& probe : probes)
+        probe->tick();
+}
+
 } // namespace limpet

@@ -46,6 +46,8 @@ struct AgentState {
     void reopen_rings();
     // Hands out events and looks up new workloads.
     void drain();
+    // Once a second: what probes do as time passes.
+    void tick();
 };
 
 } // namespace limpet

@@ -82,8 +82,10 @@ private:
         const std::string where = "variable " + name;
         if (fields[0] == "config" && fields.size() == 2)
             return found_.config.push_back({name, fields[1]});
+        if (fields[0] == "ports" && fields.size() == 2)
+            return found_.ports.push_back({name, fields[1]});
         if (fields[0] != "bounds" || fields.size() != 3)
-            return mistake(where, "its tag is neither \"config|key\" nor \"bounds|key|unit\"");
+            return mistake(where, "its tag is none of \"config|key\", \"ports|key\", \"bounds|key|unit\"");
         const Unit* unit = find_unit(fields[2]);
         if (!unit)
             return mistake(where, "unknown unit \"" + fields[2] + "\"; one of ns, us, bytes, 1");
@@ -169,6 +171,11 @@ private:
         if (text.starts_with("enum:")) {
             label.decoder = LabelDecoder::kEnum;
             label.items = split(std::string_view(text).substr(5), ',');
+            return is_number;
+        }
+        if (text.starts_with("text_of:")) {
+            label.decoder = LabelDecoder::kTextOf;
+            label.items = {text.substr(8)};
             return is_number;
         }
         if (text == "workload" || text == "uint" || text == "nonzero") {

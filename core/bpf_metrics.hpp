@@ -32,13 +32,13 @@ struct MetricDeclaration {
     std::string source;              // "struct http_server_row.duration": where it is declared
 };
 
-enum class LabelDecoder { kWorkload, kUint, kNonzero, kIp, kAddress, kText, kEnum };
+enum class LabelDecoder { kWorkload, kUint, kNonzero, kIp, kAddress, kText, kTextOf, kEnum };
 
 // A member of a key struct and how its bytes become a label value.
 struct KeyLabel {
     std::string name;
     LabelDecoder decoder = LabelDecoder::kUint;
-    std::vector<std::string> items; // kEnum: the texts by number
+    std::vector<std::string> items; // kEnum: the texts by number; kTextOf: the map
     uint32_t offset_bytes = 0;
     uint32_t size_bytes = 0;
 };
@@ -91,6 +91,7 @@ struct BpfMetrics {
     std::vector<SeriesLayout> tables;
     std::vector<BoundsVariable> bounds;
     std::vector<ConfigVariable> config;
+    std::vector<ConfigVariable> ports; // LIMPET_PORTS: lists of ports whose datagrams the probe wants
 };
 
 // Reads and checks the declarations of one BPF ELF object. All mistakes in one Error, one per line, each naming struct and

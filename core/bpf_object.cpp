@@ -2,6 +2,7 @@
 #include "bpf_object.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <fstream>
 
@@ -160,6 +161,15 @@ Done BpfObject::attach(const std::string& program, int cgroup_fd)
     links_[program] = std::move(*link);
     if (bpf_program__expected_attach_type(found) == BPF_TRACE_ITER)
         return run_iterator(program);
+    return done();
+}
+
+Done BpfObject::run_once(const std::string& program) const
+{
+    const std::array<std::byte, 64> packet{};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = packet.size(), .repeat = 1);
+    if (bpf_prog_test_run_opts(program_fd(program), &options))
+        return errno_error("cannot run the program " + program);
     return done();
 }
 

@@ -90,6 +90,7 @@ std::optional<std::string> decode_label(const KeyLabel& label, std::span<const s
     const std::span<const std::byte> bytes = key.subspan(label.offset_bytes, label.size_bytes);
     switch (label.decoder) {
     case LabelDecoder::kWorkload:
+    case LabelDecoder::kTextOf:
     case LabelDecoder::kUint:
         return std::to_string(unsigned_number(bytes));
     case LabelDecoder::kNonzero: {

@@ -13,7 +13,6 @@ namespace limpet {
 namespace {
 
 constexpr const char* kRing = "limpet_events";
-constexpr const char* kStreamSection = "limpet/stream";
 
 std::string joined(const std::vector<ConfigProblem>& problems)
 {
@@ -182,9 +181,13 @@ Done Probe::open_tables()
     BpfObject& object = loaded_->object;
     for (const SeriesLayout& layout : declared_.tables) {
         const std::string& table = layout.table;
-        const SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
-                                  object.map_entries(table + "_keys"), shards_for(possible_cpus()),
-                                  object.live_variable(table + "_used")};
+        SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
+                            object.map_entries(table + "_keys"), shards_for(possible_cpus()),
+                            object.live_variable(table + "_used")};
+        for (const KeyLabel& label : layout.labels)
+            if (label.decoder == LabelDecoder::kTextOf)
+                source.texts[label.items.front()] = {object.map_fd(label.items.front()),
+                                                     object.map_value_size_bytes(label.items.front())};
         if (source.used.size() != sizeof(uint32_t))
             return Error{0, "table " + table + " has no counter " + table + "_used; declare it with LIMPET_SERIES"};
         Result<SeriesTable> opened = SeriesTable::open(layout, source, bounds_);
@@ -192,21 +195,6 @@ Done Probe::open_tables()
             return opened.error();
         tables_.push_back(std::move(*opened));
     }
-    return done();
-}
-
-Done Probe::enter_parsers()
-{
-    const BpfObject& object = loaded_->object;
-    const std::string parser = object.program_in_section(kStreamSection);
-    const uint32_t number = std::exchange(parser_number_, 0);
-    if (parser.empty())
-        return done();
-    if (number == 0)
-        return Error{0, "there is room for " + std::to_string(kMaxParsers - 1) + " stream parsers; disable one"};
-    if (const Done entered = tap_->set_parser(number, object.program_fd(parser)); !entered)
-        return entered;
-    parser_number_ = number;
     return done();
 }
 
@@ -239,6 +227,8 @@ void Probe::take_down()
     is_running_ = false;
     if (parser_number_)
         tap_->clear_parser(std::exchange(parser_number_, 0));
+    if (datagram_parser_number_)
+        tap_->clear_datagram_parser(std::exchange(datagram_parser_number_, 0));
     instance_.reset();
     tables_.clear();
     stats_ = KernelStats();
@@ -312,6 +302,7 @@ void Probe::collect(const Workloads& workloads, Families& families)
     if (!is_running_)
         return;
     run_iterators();
+    tick();
     add_empty_families(families);
     for (SeriesTable& table : tables_)
         if (const Done collected = table.collect(workloads, families); !collected)

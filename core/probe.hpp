@@ -66,6 +66,8 @@ public:
     void on_event(const void* data, size_t size_bytes);
     // Takes the probe down when an event has made it throw. Not from within on_event: its ring is being read.
     void settle();
+    // Runs what the probe does as time passes (SEC("limpet/tick")).
+    void tick();
     void collect(const Workloads& workloads, Families& families);
 
     [[nodiscard]] const std::string& name() const { return config_.name; }
@@ -94,6 +96,8 @@ private:
     Done make_instance(const PluginFile& file);
     Done load_object(const PluginFile& file, const ProbeSurroundings& surroundings);
     Done enter_parsers();
+    Done enter_stream_parser();
+    Done enter_datagram_parser();
     Done open_tables();
     void note_missing_programs();
     void take_down();
@@ -114,6 +118,8 @@ private:
     BoundsByVariable bounds_;
     Tap* tap_ = nullptr;
     uint32_t parser_number_ = 0;
+    uint32_t datagram_parser_number_ = 0;
+    bool has_complained_ = false;       // about a tick
     std::unique_ptr<LoadedBpf> loaded_; // null: the probe brings no BPF, or does not run
     KernelStats stats_;
     std::vector<SeriesTable> tables_;

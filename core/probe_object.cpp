@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kMaxBounds = 22;             // LIMPET_MAX_BOUNDS
 constexpr uint64_t kBoundUnused = ~0ULL >> 1; // LIMPET_BOUND_UNUSED
+constexpr size_t kMaxPorts = 16;              // LIMPET_MAX_PORTS
 constexpr uint32_t kFewestRows = 2;           // the overflow row and one more
 
 std::string mistake_in(const std::vector<double>& bounds)
@@ -58,6 +59,21 @@ Done set_bounds(BpfObject& object, const ObjectSettings& settings)
         if (place.size() != sizeof(counted))
             return Error{0, "the bounds " + declared.variable + " are not in read-only data; use LIMPET_BOUNDS"};
         std::memcpy(place.data(), counted.data(), sizeof(counted));
+    }
+    return done();
+}
+
+Done set_ports(BpfObject& object, const ObjectSettings& settings)
+{
+    for (const ConfigVariable& variable : settings.declared.ports) {
+        const Result<std::vector<uint16_t>> ports = read_ports(variable, settings.values);
+        if (!ports)
+            return ports.error();
+        const std::span<std::byte> place = object.variable(variable.variable);
+        if (place.size() != kMaxPorts * sizeof(uint16_t))
+            return Error{0, "the ports " + variable.variable + " are not in read-only data; use LIMPET_PORTS"};
+        std::fill(place.begin(), place.end(), std::byte{0});
+        std::memcpy(place.data(), ports->data(), ports->size() * sizeof(uint16_t));
     }
     return done();
 }
@@ -113,12 +129,33 @@ std::array<uint64_t, 32> counted_bounds(const std::vector<double>& bounds, doubl
     return counted;
 }
 
+Result<std::vector<uint16_t>> read_ports(const ConfigVariable& ports, const std::map<std::string, ConfigValue>& values)
+{
+    const std::string where = "config key \"" + ports.config_key + "\": ";
+    const auto found = values.find(ports.config_key);
+    const auto* numbers = found == values.end() ? nullptr : std::get_if<std::vector<double>>(&found->second);
+    if (!numbers)
+        return Error{0, where + "is not declared as a list of number in the manifest"};
+    if (numbers->empty() || numbers->size() > kMaxPorts)
+        return Error{0, where + "needs 1 to " + std::to_string(kMaxPorts) + " ports and has " +
+                            std::to_string(numbers->size())};
+    std::vector<uint16_t> list;
+    for (const double number : *numbers) {
+        const auto port = static_cast<uint16_t>(std::clamp(number, 0.0, 65535.0));
+        if (port == 0 || port < number || port > number)
+            return Error{0, where + "ports are whole numbers from 1 to 65535"};
+        if (std::find(list.begin(), list.end(), port) == list.end())
+            list.push_back(port);
+    }
+    return list;
+}
+
 Done prepare_object(BpfObject& object, const ObjectSettings& settings)
 {
     object.set_number("limpet_shard_mask", shards_for(possible_cpus()) - 1);
     object.set_number("limpet_parser_number", settings.parser_number);
     object.set_number("limpet_self_tgid", static_cast<uint64_t>(::getpid()));
-    for (const auto& step : {set_config_variables, set_bounds, size_tables})
+    for (const auto& step : {set_config_variables, set_bounds, set_ports, size_tables})
         if (const Done prepared = step(object, settings); !prepared)
             return prepared;
     if (const Done sized = size_stats(object); !sized)

@@ -36,6 +36,10 @@ struct ObjectSettings {
 // Bounds as the kernel side compares them: in the counted unit, padded.
 [[nodiscard]] std::array<uint64_t, 32> counted_bounds(const std::vector<double>& bounds, double divisor);
 
+// The ports that a LIMPET_PORTS variable stands for: 1 to 16 whole numbers from 1 to 65535, each once.
+[[nodiscard]] Result<std::vector<uint16_t>> read_ports(const ConfigVariable& ports,
+                                                       const std::map<std::string, ConfigValue>& values);
+
 // Variables, map sizes and shared maps.
 Done prepare_object(BpfObject& object, const ObjectSettings& settings);
 

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <limits>
+
+#include <bpf/bpf.h>
 
 #include "label_decoder.hpp"
 
@@ -143,9 +146,25 @@ void SeriesTable::append_labels(Labels& labels, const KeyLabel& label, uint32_t 
         labels.push_back({"service_name", name.service_name});
     } else if (row == kOverflowRow) {
         labels.push_back({label.name, kOverflowText});
+    } else if (label.decoder == LabelDecoder::kTextOf) {
+        const uint64_t number = unsigned_number(key.subspan(label.offset_bytes, label.size_bytes));
+        labels.push_back({label.name, text_of_number(label.items.front(), number)});
     } else if (auto text = decode_label(label, key)) {
         labels.push_back({label.name, std::move(*text)});
     }
+}
+
+// Element 0 stands for what has no element of its own.
+std::string SeriesTable::text_of_number(const std::string& map, uint64_t number) const
+{
+    const auto texts = source_.texts.find(map);
+    if (number == 0 || texts == source_.texts.end())
+        return kOverflowText;
+    std::vector<char> text(array_stride(texts->second.element_bytes));
+    const auto index = static_cast<uint32_t>(number);
+    if (bpf_map_lookup_elem(texts->second.fd, &index, text.data()))
+        return kOverflowText;
+    return valid_utf8({text.data(), strnlen(text.data(), texts->second.element_bytes)});
 }
 
 bool SeriesTable::overflow_has_counts() const

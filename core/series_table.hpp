@@ -22,13 +22,20 @@
 
 namespace limpet {
 
+// An array of texts that labels refer to by number (decoder "text_of").
+struct TextArray {
+    int fd = -1;
+    uint32_t element_bytes = 0;
+};
+
 // Where a table lives. Descriptors stay with their owner and must outlive the table.
 struct SeriesSource {
     int keys_fd = -1;
     int rows_fd = -1;
-    uint32_t rows = 0;               // including the overflow row
-    uint32_t shards = 1;             // elements of <table>_rows per row
-    std::span<const std::byte> used; // <table>_used: rows handed out so far
+    uint32_t rows = 0;                           // including the overflow row
+    uint32_t shards = 1;                         // elements of <table>_rows per row
+    std::span<const std::byte> used;             // <table>_used: rows handed out so far
+    std::map<std::string, TextArray> texts = {}; // by map
 };
 
 // Histogram bounds by variable, in exported units, ascending.
@@ -70,6 +77,7 @@ private:
     void collect_metric(size_t index, Families& families) const;
     template <typename Visit>
     void for_each_shard(const Group& group, Visit visit) const;
+    [[nodiscard]] std::string text_of_number(const std::string& map, uint64_t number) const;
     [[nodiscard]] uint64_t sum(const Group& group, uint32_t offset_bytes) const;
     bool fill_histogram(prometheus::ClientMetric::Histogram& histogram, const Group& group, size_t index) const;
     [[nodiscard]] bool overflow_has_counts() const;

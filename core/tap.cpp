@@ -20,6 +20,10 @@ namespace {
 
 constexpr const char* kTcpIterator = "on_tcp_socket"; // sees one network namespace
 constexpr std::array<const char*, 3> kIterators = {"on_task_file", "on_mptcp_file", kTcpIterator}; // in this order
+constexpr const char* kStreamParsers = "limpet_parsers";
+constexpr const char* kDatagramParsers = "limpet_datagram_parsers"; // number 0 is the tap's own
+constexpr const char* kPortOwners = "limpet_datagram_ports";
+constexpr size_t kPorts = 65536;
 constexpr uint8_t kUndecided = 0; // limpet_connection_head::verdict
 constexpr uint8_t kNobody = 255;
 constexpr size_t kNetworkNamespaces = 256; // about a millisecond each
@@ -80,6 +84,12 @@ Result<Tap> Tap::load(uint16_t listen_port)
     tap.kernel_memory_bytes_ = tap.object_.kernel_memory_bytes();
     if (const Done entered = tap.set_parser(0, tap.object_.program_fd("tap_open")); !entered)
         return entered.error();
+    if (const Done entered = tap.enter(kDatagramParsers, 0, tap.object_.program_fd("tap_datagram")); !entered)
+        return entered.error();
+    Result<MappedMap> ports = MappedMap::map_writable(tap.object_.map_fd(kPortOwners), kPorts, kPortOwners);
+    if (!ports)
+        return ports.error();
+    tap.port_owners_ = std::move(*ports);
     return tap;
 }
 
@@ -131,10 +141,17 @@ uint32_t Tap::free_parser_number() const
     return found == is_taken_.end() ? 0 : static_cast<uint32_t>(found - is_taken_.begin());
 }
 
+Done Tap::enter(const char* programs, uint32_t number, int program_fd)
+{
+    if (bpf_map_update_elem(object_.map_fd(programs), &number, &program_fd, BPF_ANY))
+        return errno_error("cannot enter a parser as number " + std::to_string(number) + " of " + programs);
+    return done();
+}
+
 Done Tap::set_parser(uint32_t number, int program_fd)
 {
-    if (bpf_map_update_elem(object_.map_fd("limpet_parsers"), &number, &program_fd, BPF_ANY))
-        return errno_error("cannot enter a parser as number " + std::to_string(number));
+    if (const Done entered = enter(kStreamParsers, number, program_fd); !entered)
+        return entered;
     is_taken_[number] = true;
     forget_connections(number);
     return done();
@@ -143,8 +160,33 @@ Done Tap::set_parser(uint32_t number, int program_fd)
 void Tap::clear_parser(uint32_t number)
 {
     is_taken_[number] = false;
-    (void)bpf_map_delete_elem(object_.map_fd("limpet_parsers"), &number);
+    (void)bpf_map_delete_elem(object_.map_fd(kStreamParsers), &number);
     forget_connections(number);
+}
+
+Result<uint32_t> Tap::add_datagram_parser(int program_fd, const std::vector<uint16_t>& ports)
+{
+    const std::span<std::byte> owners(port_owners_.writable_data(), kPorts);
+    for (const uint16_t port : ports)
+        if (owners[port] != std::byte{0})
+            return Error{0, "port " + std::to_string(port) + " is another probe's; take it out of one of their lists"};
+    uint32_t number = 1;
+    while (std::find(owners.begin(), owners.end(), static_cast<std::byte>(number)) != owners.end())
+        ++number;
+    if (number >= kMaxParsers)
+        return Error{0, "there is room for " + std::to_string(kMaxParsers - 1) + " datagram parsers; disable one"};
+    if (const Done entered = enter(kDatagramParsers, number, program_fd); !entered)
+        return entered.error();
+    for (const uint16_t port : ports)
+        owners[port] = static_cast<std::byte>(number);
+    return number;
+}
+
+void Tap::clear_datagram_parser(uint32_t number)
+{
+    const std::span<std::byte> owners(port_owners_.writable_data(), kPorts);
+    std::replace(owners.begin(), owners.end(), static_cast<std::byte>(number), std::byte{0});
+    (void)bpf_map_delete_elem(object_.map_fd(kDatagramParsers), &number);
 }
 
 // Parser `parser` has come or gone. Connections that are its own or nobody's begin anew with their next segment: their

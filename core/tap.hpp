@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The core's own BPF programs (bpf/tap.bpf.c): they see every TCP segment and hand it to the probe that owns the connection.
+// The core's own BPF programs (bpf/tap.bpf.c): they see every TCP segment and hand it to the probe that owns the connection,
+// and every datagram, to the probe that wants its port.
 //
 // Owner: Agent; guarded by its mutex. The tap's maps are shared with the probes' objects, so it is loaded first; its hooks
 // are attached last, so that those of the probes run before them.
@@ -24,8 +25,9 @@ namespace limpet {
 [[nodiscard]] std::span<const std::byte> tap_object();
 
 // Maps of the tap that a probe's object uses in place of its own.
-inline constexpr std::array<const char*, 5> kSharedMaps = {"limpet_connections", "limpet_sockets", "limpet_parsers",
-                                                           "limpet_workloads", "limpet_workload_index"};
+inline constexpr std::array<const char*, 6> kSharedMaps = {"limpet_connections",    "limpet_sockets",
+                                                           "limpet_parsers",        "limpet_workloads",
+                                                           "limpet_workload_index", "limpet_names"};
 inline constexpr uint32_t kMaxParsers = 16; // LIMPET_MAX_PARSERS; number 0 is the tap's own
 
 // Possible CPUs of the host, and into how many shards rows are split: a power of two, at most 8.
@@ -50,6 +52,11 @@ public:
     Done set_parser(uint32_t number, int program_fd);
     void clear_parser(uint32_t number);
 
+    // Enters a probe's parser of datagrams for these ports; its number is for clear_datagram_parser. An error, and nothing
+    // entered, when another one has a port already.
+    [[nodiscard]] Result<uint32_t> add_datagram_parser(int program_fd, const std::vector<uint16_t>& ports);
+    void clear_datagram_parser(uint32_t number);
+
     [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
     [[nodiscard]] const BpfObject& object() const { return object_; }
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
@@ -59,6 +66,7 @@ private:
     explicit Tap(BpfObject object) : object_(std::move(object)) {}
     Done meet_other_namespaces();
     void forget_connections(uint32_t parser);
+    Done enter(const char* programs, uint32_t number, int program_fd);
 
     BpfObject object_;
     std::vector<std::string> missing_;   // programs that this host does not load, and why
@@ -66,6 +74,7 @@ private:
     KernelStats stats_;
     uint64_t kernel_memory_bytes_ = 0;
     std::array<bool, kMaxParsers> is_taken_{true};
+    MappedMap port_owners_; // by port: the number of the datagram parser that wants it
 };
 
 } // namespace limpet
