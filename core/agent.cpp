@@ -33,7 +33,7 @@ int give_up(const Error& error, int exit_code = kExitFailure)
     return exit_code;
 }
 
-// One heap for the two or three threads, and large buffers given back at once.
+// One heap for the few threads, and large buffers given back at once.
 void keep_memory_small()
 {
     ::mallopt(M_ARENA_MAX, 1);
@@ -47,7 +47,8 @@ void keep_memory_small()
     ::pthread_attr_destroy(&attributes);
 }
 
-Result<std::unique_ptr<AgentState>> load_tap(const std::filesystem::path& cgroup_root, uint16_t listen_port)
+Result<std::unique_ptr<AgentState>> load_tap(const std::filesystem::path& cgroup_root, uint16_t listen_port,
+                                             const Config& config)
 {
     OwnedFd root(::open(cgroup_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root.is_open())
@@ -61,7 +62,8 @@ Result<std::unique_ptr<AgentState>> load_tap(const std::filesystem::path& cgroup
     Result<Workloads> workloads = tap->workloads(std::move(*paths));
     if (!workloads)
         return workloads.error();
-    auto state = std::make_unique<AgentState>(std::move(*tap), std::move(*workloads));
+    auto state = std::make_unique<AgentState>(std::move(*tap), std::move(*workloads), config.names);
+    state->workloads.set_rules(config.workloads);
     state->cgroup_root = std::move(root);
     return state;
 }
@@ -188,7 +190,7 @@ int run_agent(Config config, const std::filesystem::path& config_file, RunMode m
         if (const Done placed = take_place(config.agent, *listen); !placed)
             return give_up(placed.error());
 
-    const Result<std::unique_ptr<AgentState>> state = load_tap(facts.cgroup_root, listen->port);
+    const Result<std::unique_ptr<AgentState>> state = load_tap(facts.cgroup_root, listen->port, config);
     if (!state)
         return give_up(state.error());
     start_probes(**state, config);

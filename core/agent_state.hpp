@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "container_names.hpp"
 #include "cost_meter.hpp"
 #include "owned_fd.hpp"
 #include "probe.hpp"
@@ -24,12 +25,14 @@ namespace limpet {
 inline constexpr const char* kCorePlugin = "core"; // the tap, in metrics by plugin
 
 struct AgentState {
-    AgentState(Tap loaded_tap, Workloads its_workloads)
-        : tap(std::move(loaded_tap)), workloads(std::move(its_workloads))
+    AgentState(Tap loaded_tap, Workloads its_workloads, const NamesConfig& names)
+        : container_names(names), tap(std::move(loaded_tap)), workloads(std::move(its_workloads))
     {
+        workloads.set_container_names(container_names);
     }
 
     std::mutex mutex;
+    ContainerNames container_names; // before workloads, which ask it
     Tap tap;
     Workloads workloads;
     OwnedFd cgroup_root;

@@ -76,6 +76,15 @@ std::string family_of(std::string_view runtime, std::string_view parent)
     return "";
 }
 
+ContainerKind kind_of(std::string_view family, bool is_a_users)
+{
+    if (is_a_users)
+        return ContainerKind::kOther;
+    return family == "docker"   ? ContainerKind::kDocker
+           : family == "podman" ? ContainerKind::kPodman
+                                : ContainerKind::kOther;
+}
+
 std::string container_path(std::initializer_list<std::string> parts)
 {
     std::string path;
@@ -92,10 +101,13 @@ std::optional<CgroupIdentity> container_identity(const std::vector<std::string>&
             continue;
         const std::string short_id(found->id.substr(0, kShortIdLength));
         if (const std::string pod = pod_uid(parts); !pod.empty())
-            return CgroupIdentity{container_path({"k8s", pod, short_id}), short_id};
+            return CgroupIdentity{
+                container_path({"k8s", pod, short_id}), short_id, {ContainerKind::kKubernetes, std::string(found->id)}};
         const std::string family = family_of(found->runtime, i > 0 ? std::string_view(parts[i - 1]) : "");
         if (!family.empty())
-            return CgroupIdentity{container_path({family, short_id}), short_id};
+            return CgroupIdentity{container_path({family, short_id}),
+                                  short_id,
+                                  {kind_of(family, parts[0] == "user.slice"), std::string(found->id)}};
     }
     return std::nullopt;
 }

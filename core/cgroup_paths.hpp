@@ -8,10 +8,21 @@
 
 namespace limpet {
 
-// The two labels that a cgroup decides. An empty service_name: the executable's name stands in.
+// Who knows a container's name. kOther: nobody that can be asked (a user's own Podman or Docker, nerdctl, CRI-O outside of
+// Kubernetes).
+enum class ContainerKind { kNone, kDocker, kPodman, kKubernetes, kOther };
+
+struct ContainerKey {
+    ContainerKind kind = ContainerKind::kNone;
+    std::string id; // 64 hexadecimal digits; "" when it is none
+};
+
+// The two labels that a cgroup decides, and the container that it is of. An empty service_name: the executable's name
+// stands in.
 struct CgroupIdentity {
     std::string container_id;
     std::string service_name;
+    ContainerKey container = {};
 };
 
 // Reads the path of a cgroup below its mount ("/system.slice/nginx.service"), as container runtimes and systemd lay them

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "config_agent.hpp"
+#include "config_names.hpp"
 #include "manifest.hpp"
 #include "probe_value.hpp"
 #include "suggestion.hpp"
@@ -55,6 +56,15 @@ void ConfigBuilder::add_file(const std::filesystem::path& file)
     if (const TomlTable* const agent = root.table("agent")) {
         TableReader reader(*agent, "agent", parsed_.problems);
         read_agent(reader, directory, parsed_.config.agent);
+    }
+    if (const TomlTable* const names = root.table("names")) {
+        TableReader reader(*names, "names", parsed_.problems);
+        read_names(reader, directory, parsed_.config.names);
+    }
+    for (const TomlTable* const rule : root.tables("workloads")) {
+        TableReader reader(*rule, "workloads", parsed_.problems);
+        if (std::optional<WorkloadRule> read = read_workload_rule(reader))
+            parsed_.config.workloads.push_back(std::move(*read));
     }
     if (const TomlTable* const plugins = root.table("plugins"))
         add_plugins(*plugins, directory);
@@ -178,12 +188,17 @@ std::vector<std::string> known_config_keys()
 {
     const TomlTable nothing;
     std::vector<ConfigProblem> none;
-    AgentConfig unused;
+    Config unused;
     TableReader agent(nothing, "agent", none);
-    read_agent(agent, {}, unused);
+    read_agent(agent, {}, unused.agent);
+    TableReader names(nothing, "names", none);
+    read_names(names, {}, unused.names);
+    TableReader rule(nothing, "workloads", none);
+    (void)read_workload_rule(rule);
     std::vector<std::string> keys;
-    for (const std::string& key : agent.asked())
-        keys.push_back("agent." + key);
+    for (const TableReader* table : {&agent, &names, &rule})
+        for (const std::string& key : table->asked())
+            keys.push_back(table->dotted(key));
     for (const std::string& key : common_probe_keys())
         keys.push_back("plugins.<name>." + key);
     return keys;

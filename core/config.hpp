@@ -50,6 +50,26 @@ struct AgentConfig {
     std::filesystem::path cgroup_root; // empty: found through /proc/self/mountinfo
 };
 
+// [names]: who is asked for the names of containers. An empty path: nobody is.
+struct NamesConfig {
+    std::filesystem::path docker_socket = "/run/docker.sock";
+    std::filesystem::path podman_socket = "/run/podman/podman.sock";
+    std::filesystem::path podman_storage = "/var/lib/containers/storage";
+    std::filesystem::path kubernetes_logs = "/var/log/containers";
+    std::chrono::milliseconds refresh{10'000};
+
+    bool operator==(const NamesConfig&) const = default;
+};
+
+// [[workloads]]: the service_name of the workloads that it fits. Globs as of fnmatch(3), '*' crosses slashes; empty: fits all.
+struct WorkloadRule {
+    std::string container_id;
+    std::string executable;
+    std::string service_name;
+
+    bool operator==(const WorkloadRule&) const = default;
+};
+
 // [plugins.<name>]: the keys that every probe has, and the rest as written.
 struct ProbeConfig {
     std::string name;
@@ -71,7 +91,9 @@ struct ProbeConfig {
 
 struct Config {
     AgentConfig agent;
-    std::vector<ProbeConfig> probes; // in the order of the file
+    NamesConfig names;
+    std::vector<WorkloadRule> workloads; // in the order of the files; the first that fits decides
+    std::vector<ProbeConfig> probes;     // in the order of the file
     std::vector<std::filesystem::path> files;
 };
 
@@ -85,7 +107,7 @@ struct ParsedConfig {
 // A file that cannot be read is a problem too.
 [[nodiscard]] ParsedConfig parse_config(const std::filesystem::path& file);
 
-// Every key that parse_config() knows, dotted: "agent.listen", "plugins.<name>.enabled", ….
+// Every key that parse_config() knows, dotted: "agent.listen", "workloads.container_id", "plugins.<name>.enabled", ….
 [[nodiscard]] std::vector<std::string> known_config_keys();
 
 // Fills probe.values from probe.raw, by the manifest's keys; returns what is wrong, all at once.

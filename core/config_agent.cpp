@@ -100,17 +100,6 @@ void read_log_level(TableReader& table, AgentConfig& agent)
                                    "; use one of: " + joined(kLogLevels));
 }
 
-void read_path(TableReader& table, const std::string& key, const std::filesystem::path& directory,
-               std::filesystem::path& path)
-{
-    const std::optional<std::string> text = table.text(key);
-    if (!text)
-        return;
-    if (text->find('\0') != std::string::npos)
-        return table.problem(key, "a path cannot hold a zero byte");
-    path = text->empty() ? std::filesystem::path() : (directory / *text).lexically_normal();
-}
-
 void read_sha256(TableReader& table, ProbeConfig& probe)
 {
     std::optional<std::string> digest = table.text("sha256");
@@ -141,20 +130,20 @@ void read_accept(TableReader& table, ProbeConfig& probe)
 void read_agent(TableReader& table, const std::filesystem::path& directory, AgentConfig& agent)
 {
     read_listen(table, agent);
-    read_path(table, "plugin_dir", directory, agent.plugin_dir);
+    table.path("plugin_dir", directory, agent.plugin_dir);
     read_cpus(table, agent);
     agent.nice = static_cast<int>(table.integer("nice", -20, 19).value_or(agent.nice));
     read_log_level(table, agent);
     if (const std::optional<double> seconds = table.duration_seconds("drain_interval", 0.01, 10))
         agent.drain_interval = std::chrono::milliseconds(std::lround(*seconds * 1000));
-    read_path(table, "cgroup_root", directory, agent.cgroup_root);
+    table.path("cgroup_root", directory, agent.cgroup_root);
     table.report_unknown();
 }
 
 void read_common_probe_keys(TableReader& table, const std::filesystem::path& directory, ProbeConfig& probe)
 {
     probe.enabled = table.boolean("enabled").value_or(probe.enabled);
-    read_path(table, "path", directory, probe.path);
+    table.path("path", directory, probe.path);
     read_sha256(table, probe);
     read_accept(table, probe);
     if (const std::optional<int64_t> rows = table.integer("series", kFewestRows, kMostRows))

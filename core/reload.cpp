@@ -29,14 +29,17 @@ bool is_same_file(const ProbeConfig& a, const ProbeConfig& b)
     return a.path == b.path && a.sha256 == b.sha256 && a.series == b.series;
 }
 
-std::vector<std::string> changed_agent_keys(const AgentConfig& a, const AgentConfig& b)
+std::vector<std::string> changed_fixed_keys(const Config& old_config, const Config& new_config)
 {
+    const AgentConfig& a = old_config.agent;
+    const AgentConfig& b = new_config.agent;
     std::vector<std::string> keys;
     for (const auto& [key, differs] :
          {std::pair("agent.listen", a.listen != b.listen), std::pair("agent.plugin_dir", a.plugin_dir != b.plugin_dir),
           std::pair("agent.cpus", a.cpus != b.cpus), std::pair("agent.nice", a.nice != b.nice),
           std::pair("agent.drain_interval", a.drain_interval != b.drain_interval),
-          std::pair("agent.cgroup_root", a.cgroup_root != b.cgroup_root)})
+          std::pair("agent.cgroup_root", a.cgroup_root != b.cgroup_root),
+          std::pair("names", old_config.names != new_config.names)})
         if (differs)
             keys.emplace_back(key);
     return keys;
@@ -86,6 +89,7 @@ void close_parser_gaps(AgentState& state, const AgentConfig& agent)
 void apply(AgentState& state, const Config& config, const ReloadPlan& plan)
 {
     const std::lock_guard lock(state.mutex);
+    state.workloads.set_rules(config.workloads);
     state.rings = Rings(); // its reader knows probes that may go
     for (const std::string& name : plan.stop) {
         log(LogLevel::kInfo, name, "stopped");
@@ -139,7 +143,7 @@ ReloadPlan plan_reload(const Config& old_config, const Config& new_config)
         else if (before->accept != probe.accept)
             plan.accept.push_back(probe.name);
     }
-    plan.needs_restart = changed_agent_keys(old_config.agent, new_config.agent);
+    plan.needs_restart = changed_fixed_keys(old_config, new_config);
     return plan;
 }
 
@@ -169,10 +173,12 @@ void reload(AgentState& state, Config& config, const std::filesystem::path& file
     for (const std::string& key : plan.needs_restart)
         log(LogLevel::kWarn, "agent", key + " has changed; restart limpet for that");
     set_log_level(parsed.config.agent.log_level);
-    AgentConfig running = config.agent; // what cannot change goes on as it was
-    running.log_level = parsed.config.agent.log_level;
-    config = std::move(parsed.config);
-    config.agent = running;
+    Config running = std::move(parsed.config);
+    const std::string log_level = running.agent.log_level;
+    running.agent = config.agent; // what cannot change goes on as it was
+    running.agent.log_level = log_level;
+    running.names = config.names;
+    config = std::move(running);
     add_stale_probes(state, config, plan);
     apply(state, config, plan);
     log(LogLevel::kInfo, "agent",

@@ -20,7 +20,7 @@ struct ReloadPlan {
     std::vector<std::string> replace;       // another file or table size: has to start anew
     std::vector<std::string> change;        // own keys differ: starts anew unless it can take them while it runs
     std::vector<std::string> accept;        // only `accept` differs
-    std::vector<std::string> needs_restart; // keys of [agent] that a running agent cannot change
+    std::vector<std::string> needs_restart; // keys of [agent], and [names], that a running agent cannot change
 };
 
 [[nodiscard]] ReloadPlan plan_reload(const Config& old_config, const Config& new_config);

@@ -110,6 +110,16 @@ std::optional<std::vector<std::string>> TableReader::texts(const std::string& ke
     return result;
 }
 
+void TableReader::path(const std::string& key, const std::filesystem::path& directory, std::filesystem::path& value)
+{
+    const std::optional<std::string> found = text(key);
+    if (!found)
+        return;
+    if (found->find('\0') != std::string::npos)
+        return problem(key, "a path cannot hold a zero byte");
+    value = found->empty() ? std::filesystem::path() : (directory / *found).lexically_normal();
+}
+
 const TomlTable* TableReader::table(const std::string& key)
 {
     const TomlEntry* const found = entry(key);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,11 +30,15 @@ public:
     [[nodiscard]] std::optional<int64_t> integer(const std::string& key, int64_t minimum, int64_t maximum);
     [[nodiscard]] std::optional<double> duration_seconds(const std::string& key, double minimum, double maximum);
     [[nodiscard]] std::optional<std::vector<std::string>> texts(const std::string& key);
+    // Overwrites `value` when the key is there. A path that is not absolute is seen from `directory`; "" is an empty one.
+    void path(const std::string& key, const std::filesystem::path& directory, std::filesystem::path& value);
     [[nodiscard]] const TomlTable* table(const std::string& key);
     // An array of tables, [[key]]; items that are not tables are noted and left out.
     [[nodiscard]] std::vector<const TomlTable*> tables(const std::string& key);
     // Any value, unchecked.
     [[nodiscard]] const TomlEntry* entry(const std::string& key);
+
+    [[nodiscard]] bool has(const std::string& key) const { return table_->find(key) != nullptr; }
 
     // Notes a mistake in the value of `key`, or in its absence.
     void problem(const std::string& key, const std::string& text);

@@ -5,10 +5,11 @@
 #include <array>
 #include <cstring>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <fstream>
 #include <sstream>
 
-#include "cgroup_paths.hpp"
+#include "container_names.hpp"
 
 namespace limpet {
 namespace {
@@ -54,6 +55,11 @@ std::string executable_of(const WorkloadRecord& record)
     return name.empty() ? "unknown" : name;
 }
 
+bool fits(const std::string& glob, const std::string& text)
+{
+    return glob.empty() || ::fnmatch(glob.c_str(), text.c_str(), 0) == 0;
+}
+
 } // namespace
 
 Result<CgroupPaths> CgroupPaths::open(const std::filesystem::path& cgroup2_mount)
@@ -91,53 +97,104 @@ std::optional<std::string> CgroupPaths::path_of(const WorkloadRecord& record) co
     return path.empty() ? std::nullopt : std::optional(path);
 }
 
-WorkloadName name_of_workload(const WorkloadRecord& record, const std::optional<std::string>& path)
+WorkloadIdentity identity_of_workload(const WorkloadRecord& record, const std::optional<std::string>& path)
 {
-    if (!path) {
-        const uint64_t id = record.cgroup_v1_id ? record.cgroup_v1_id : record.cgroup_id;
-        return {"cgroup:" + std::to_string(id), executable_of(record)};
+    if (path)
+        return {identity_of_cgroup(*path), executable_of(record)};
+    const uint64_t id = record.cgroup_v1_id ? record.cgroup_v1_id : record.cgroup_id;
+    return {{"cgroup:" + std::to_string(id), ""}, executable_of(record)};
+}
+
+WorkloadName name_of_workload(const WorkloadIdentity& workload, const std::optional<CgroupIdentity>& container,
+                              const std::vector<WorkloadRule>& rules)
+{
+    const CgroupIdentity& known = container ? *container : workload.cgroup;
+    WorkloadName name{known.container_id, known.service_name.empty() ? workload.executable : known.service_name};
+    for (const WorkloadRule& rule : rules) {
+        if (!fits(rule.container_id, name.container_id) || !fits(rule.executable, workload.executable))
+            continue;
+        name.service_name = rule.service_name;
+        break;
     }
-    CgroupIdentity identity = identity_of_cgroup(*path);
-    return {identity.container_id, identity.service_name.empty() ? executable_of(record) : identity.service_name};
+    return name;
 }
 
 Workloads::Workloads(CgroupPaths paths, MappedMap records)
-    : paths_(std::move(paths)), records_(std::move(records)), names_(1)
+    : paths_(std::move(paths)), records_(std::move(records)), known_(1)
 {
+}
+
+void Workloads::set_rules(std::vector<WorkloadRule> rules)
+{
+    rules_ = std::move(rules);
+    rename_all();
 }
 
 void Workloads::refresh()
 {
+    find_new_workloads();
+    const uint64_t version = container_names_ ? container_names_->version() : 0;
+    if (version == container_names_version_)
+        return;
+    container_names_version_ = version; // read before the names: what changes meanwhile is taken over next time
+    rename_all();
+}
+
+void Workloads::find_new_workloads()
+{
     const auto highest = read_once<uint32_t>(records_.data() + offsetof(WorkloadRecord, used));
     const uint32_t count = std::min(highest + 1, kWorkloadLimit);
-    names_.resize(std::max<size_t>(names_.size(), count));
+    known_.resize(std::max<size_t>(known_.size(), count));
     for (uint32_t number = 1; number < count; ++number) {
+        if (known_[number])
+            continue;
         const std::byte* place = records_.data() + number * sizeof(WorkloadRecord);
         const bool is_whole = __atomic_load_n(reinterpret_cast<const uint32_t*>(place + offsetof(WorkloadRecord, used)),
                                               __ATOMIC_ACQUIRE);
-        if (names_[number] || !is_whole)
+        if (!is_whole)
             continue;
         WorkloadRecord record{};
         std::memcpy(&record, place, sizeof(record));
-        names_[number] = name_of_workload(record, paths_.path_of(record));
+        WorkloadIdentity identity = identity_of_workload(record, paths_.path_of(record));
+        if (container_names_)
+            container_names_->want(identity.cgroup.container);
+        WorkloadName name = name_of(identity);
+        known_[number] = {std::move(identity), std::move(name)};
         ++version_;
     }
 }
 
+void Workloads::rename_all()
+{
+    for (std::optional<Known>& known : known_) {
+        if (!known)
+            continue;
+        WorkloadName name = name_of(known->identity);
+        if (name.container_id == known->name.container_id && name.service_name == known->name.service_name)
+            continue;
+        known->name = std::move(name);
+        ++version_;
+    }
+}
+
+WorkloadName Workloads::name_of(const WorkloadIdentity& identity) const
+{
+    const bool can_have_one = container_names_ && !identity.cgroup.container.id.empty();
+    return name_of_workload(identity,
+                            can_have_one ? container_names_->find(identity.cgroup.container.id) : std::nullopt, rules_);
+}
+
 const WorkloadName& Workloads::name(uint32_t number) const
 {
-    if (number >= names_.size())
-        return unknown_workload();
-    const std::optional<WorkloadName>& known = names_[number];
-    return known ? *known : unknown_workload();
+    return number < known_.size() && known_[number] ? known_[number]->name : unknown_workload();
 }
 
 std::vector<WorkloadName> Workloads::all() const
 {
     std::vector<WorkloadName> names;
-    for (const std::optional<WorkloadName>& name : names_)
-        if (name)
-            names.push_back(*name);
+    for (const std::optional<Known>& known : known_)
+        if (known)
+            names.push_back(known->name);
     return names;
 }
 

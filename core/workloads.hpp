@@ -3,7 +3,8 @@
 // Who is behind a workload's number: the labels container_id and service_name.
 //
 // Owner: Agent. refresh() runs on the drain timer and does all the looking up; name() only reads the cache, so a scrape never
-// waits for /proc. At most 1024 workloads, as many as the kernel side hands out. Guarded by the agent's mutex.
+// waits for /proc. Names of containers come later, from ContainerNames, which never makes it wait. At most 1024 workloads, as
+// many as the kernel side hands out. Guarded by the agent's mutex.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +13,15 @@
 #include <string>
 #include <vector>
 
+#include "cgroup_paths.hpp"
+#include "config.hpp"
 #include "mapped_map.hpp"
 #include "owned_fd.hpp"
 #include "result.hpp"
 
 namespace limpet {
+
+class ContainerNames;
 
 struct WorkloadName {
     std::string container_id;
@@ -53,15 +58,32 @@ private:
     Mount memory_v1_; // not open where there is none
 };
 
-// The labels of one workload. `path` is its cgroup's.
-[[nodiscard]] WorkloadName name_of_workload(const WorkloadRecord& record, const std::optional<std::string>& path);
+// What is known of a workload from the kernel: its cgroup and its executable ("unknown" when the kernel could not say).
+struct WorkloadIdentity {
+    CgroupIdentity cgroup;
+    std::string executable;
+};
+
+// `path` is its cgroup's; without one, the cgroup is told by its number.
+[[nodiscard]] WorkloadIdentity identity_of_workload(const WorkloadRecord& record,
+                                                    const std::optional<std::string>& path);
+
+// The labels: the first rule that fits names the service, else the container or unit does, else the executable. `container` is
+// what the container's runtime says, where it has said something.
+[[nodiscard]] WorkloadName name_of_workload(const WorkloadIdentity& workload,
+                                            const std::optional<CgroupIdentity>& container,
+                                            const std::vector<WorkloadRule>& rules);
 
 class Workloads {
 public:
     // `records` is the mapped array.
     Workloads(CgroupPaths paths, MappedMap records);
 
-    // Looks up the workloads that are new.
+    // Before the first refresh(). `names` must outlive this; without it containers keep their ids.
+    void set_container_names(ContainerNames& names) { container_names_ = &names; }
+    void set_rules(std::vector<WorkloadRule> rules);
+
+    // Looks up the workloads that are new, and takes over what has become known of containers.
     void refresh();
 
     // Number 0, and one that refresh() has not met yet, is "/" and "unknown".
@@ -71,10 +93,21 @@ public:
     [[nodiscard]] std::vector<WorkloadName> all() const;
 
 private:
+    struct Known {
+        WorkloadIdentity identity;
+        WorkloadName name;
+    };
+    void find_new_workloads();
+    void rename_all();
+    [[nodiscard]] WorkloadName name_of(const WorkloadIdentity& identity) const;
+
     CgroupPaths paths_;
     MappedMap records_;
-    std::vector<std::optional<WorkloadName>> names_; // by number
+    std::vector<std::optional<Known>> known_; // by number
     uint64_t version_ = 1;
+    ContainerNames* container_names_ = nullptr;
+    uint64_t container_names_version_ = 0; // taken over so far
+    std::vector<WorkloadRule> rules_;
 };
 
 } // namespace limpet

@@ -161,6 +161,80 @@ TEST_CASE("Values that are nearly right are answered with what to write")
     CHECK_THAT(only("[plugins.http]\nmix = [1, \"a\"]"), Catch::Contains("strings only or numbers only"));
 }
 
+TEST_CASE("Every key of [names] is read")
+{
+    const Config config = config_of(R"(
+[names]
+docker_socket = "/srv/docker.sock"
+podman_socket = ""
+podman_storage = "/srv/storage"
+kubernetes_logs = "/srv/logs"
+refresh = "2m"
+)");
+    CHECK(config.names.docker_socket == "/srv/docker.sock");
+    CHECK(config.names.podman_socket.empty());
+    CHECK(config.names.podman_storage == "/srv/storage");
+    CHECK(config.names.kubernetes_logs == "/srv/logs");
+    CHECK(config.names.refresh == std::chrono::minutes(2));
+    CHECK(config_of("").names.docker_socket == "/run/docker.sock");
+}
+
+TEST_CASE("Rules for workloads keep their order, those of fragments come last")
+{
+    const TemporaryDirectory directory;
+    const auto file = directory.write("limpet.toml", R"(
+[[workloads]]
+container_id = "/docker/a*"
+executable = "nginx"
+service_name = "first"
+[[workloads]]
+executable = "b"
+service_name = "second"
+)");
+    directory.write("conf.d/more.toml", "[[workloads]]\ncontainer_id = \"*\"\nservice_name = \"third\"\n");
+    const ParsedConfig parsed = parse_config(file);
+    CHECK(lines_of(parsed, file).empty());
+    CHECK(parsed.config.workloads ==
+          std::vector<WorkloadRule>{{"/docker/a*", "nginx", "first"}, {"", "b", "second"}, {"*", "", "third"}});
+}
+
+TEST_CASE("Mistakes in names and rules are reported with their place and fix")
+{
+    CHECK(problems_of(R"([names]
+docker_sock = "/run/docker.sock"
+refresh = "10ms"
+podman_socket = 1
+[[workload]]
+[[workloads]]
+container_id = "docker/web"
+service_name = "web"
+[[workloads]]
+executable = "nginx"
+servicename = "web"
+[[workloads]]
+service_name = "web"
+[[workloads]]
+executable = "nginx"
+service_name = ""
+)") == std::vector<std::string>{
+           "2:1: names.docker_sock: unknown key; did you mean 'docker_socket'?",
+           "3:11: names.refresh: 10ms is out of range; use 1s to 1h",
+           "4:17: names.podman_socket: expected string, found integer 1",
+           "5:3: workload: unknown table or key; did you mean 'workloads'?",
+           "7:16: workloads.container_id: \"docker/web\" fits nothing: a container_id begins with a slash, such as "
+           "\"/docker/web-*\" or \"/system.slice/*\"",
+           "9:1: workloads.service_name: is missing: the name that the workloads get",
+           "11:1: workloads.servicename: unknown key; did you mean 'service_name'?",
+           "13:16: workloads.service_name: fits nothing yet: give container_id, executable or both beside it, globs "
+           "such "
+           "as \"/docker/web-*\" and \"nginx\"",
+           "16:16: workloads.service_name: use 1 to 128 bytes without control characters",
+       });
+    CHECK(problems_of("workloads = 5") ==
+          std::vector<std::string>{
+              "1:13: workloads: expected list of tables, each written [[workloads]], found integer 5"});
+}
+
 TEST_CASE("Text that is not TOML is a problem with its place")
 {
     const std::vector<std::string> lines = problems_of("[agent]\nlisten = \n");

@@ -44,6 +44,11 @@ drain_interval = "100ms"
 enabled = true
 a.b.c = { d = 1, "e" = [[], [{}]] }
 accept = ["degraded"]
+[names]
+refresh = "10s"
+[[workloads]]
+container_id = "/docker/*"
+service_name = "a"
 )"};
 
 void feed(const TemporaryDirectory& directory, const std::string& text)

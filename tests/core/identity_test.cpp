@@ -100,16 +100,59 @@ TEST_CASE("the v1 memory hierarchy is found in mountinfo")
     CHECK(find_memory_v1_mount("") == "");
 }
 
+namespace {
+
+WorkloadName name_of(const WorkloadRecord& record, const std::optional<std::string>& path)
+{
+    return name_of_workload(identity_of_workload(record, path), std::nullopt, {});
+}
+
+} // namespace
+
 TEST_CASE("a workload's name: the unit's, else the executable's; a cgroup that is gone keeps its number")
 {
     WorkloadRecord record{};
     record.cgroup_id = 77;
     std::strcpy(record.executable, "python3.11");
-    CHECK(name_of_workload(record, "/system.slice/web.service").service_name == "web");
-    CHECK(name_of_workload(record, "/user.slice/user-0.slice").service_name == "python3.11");
-    CHECK(name_of_workload(record, std::nullopt).container_id == "cgroup:77");
-    CHECK(name_of_workload(record, std::nullopt).service_name == "python3.11");
+    CHECK(name_of(record, "/system.slice/web.service").service_name == "web");
+    CHECK(name_of(record, "/user.slice/user-0.slice").service_name == "python3.11");
+    CHECK(name_of(record, std::nullopt).container_id == "cgroup:77");
+    CHECK(name_of(record, std::nullopt).service_name == "python3.11");
     std::memset(record.executable, 'x', sizeof(record.executable)); // not terminated
-    CHECK(name_of_workload(record, "/").service_name == std::string(32, 'x'));
-    CHECK(name_of_workload(WorkloadRecord{}, "/").service_name == "unknown");
+    CHECK(name_of(record, "/").service_name == std::string(32, 'x'));
+    CHECK(name_of(WorkloadRecord{}, "/").service_name == "unknown");
+}
+
+TEST_CASE("a workload's name: the first rule that fits, else the container's runtime")
+{
+    WorkloadRecord record{};
+    std::strcpy(record.executable, "httpd");
+    const WorkloadIdentity workload = identity_of_workload(record, "/docker/" + kId);
+    const CgroupIdentity container{"/docker/web", "shop"};
+    const auto service = [&](const std::vector<WorkloadRule>& rules) {
+        return name_of_workload(workload, container, rules).service_name;
+    };
+    CHECK(name_of_workload(workload, std::nullopt, {}).container_id == "/docker/0123456789ab");
+    CHECK(name_of_workload(workload, container, {}).container_id == "/docker/web");
+    CHECK(service({}) == "shop");
+    CHECK(service({{"/docker/w*", "", "a"}, {"*", "", "b"}}) == "a");
+    CHECK(service({{"/docker/w", "", "a"}, {"*", "", "b"}}) == "b");
+    CHECK(service({{"", "httpd", "a"}}) == "a");
+    CHECK(service({{"/docker/*", "nginx", "a"}}) == "shop");
+    CHECK(service({{"/docker/0123456789ab", "", "a"}}) == "shop"); // its name is known
+    CHECK(name_of_workload(workload, std::nullopt, {{"/docker/0123456789ab", "", "a"}}).service_name == "a");
+}
+
+TEST_CASE("a cgroup's path tells who knows the container's name")
+{
+    CHECK(identity_of_cgroup("/docker/" + kId).container.kind == ContainerKind::kDocker);
+    CHECK(identity_of_cgroup("/docker/" + kId).container.id == kId);
+    CHECK(identity_of_cgroup("/machine.slice/libpod-" + kId + ".scope/container").container.kind ==
+          ContainerKind::kPodman);
+    CHECK(identity_of_cgroup("/kubepods/besteffort/pod" + kPod + "/" + kId).container.kind ==
+          ContainerKind::kKubernetes);
+    CHECK(identity_of_cgroup("/system.slice/nerdctl-" + kId + ".scope").container.kind == ContainerKind::kOther);
+    CHECK(identity_of_cgroup("/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-" + kId + ".scope")
+              .container.kind == ContainerKind::kOther);
+    CHECK(identity_of_cgroup("/system.slice/nginx.service").container.kind == ContainerKind::kNone);
 }
