@@ -21,6 +21,7 @@
 #include "limpet/stream.bpf.h"
 #include "limpet/workload.bpf.h"
 
+#define DNS_PORT 53
 #define TAP_DATAGRAM 0 /* index of tap_datagram in limpet_datagram_parsers */
 
 /* Which probe wants a port, in host order; 0: none. Written by the agent. */
@@ -53,6 +54,13 @@ static __always_inline __u32 udp_header_offset(const __u8 *data, const __u8 *end
     return data[0] >> 4 == 6 && data[6] == IPPROTO_UDP ? 40 : 0;
 }
 
+/* True for a datagram to 127.0.0.11, where Docker's resolver answers its containers: NAT in their network namespaces makes
+ * its port 53 another one before any hook. Nothing else is served at that address. */
+static __always_inline int is_to_container_resolver(const __u8 *data)
+{
+    return data[0] >> 4 == 4 && data[16] == 127 && data[17] == 0 && data[18] == 0 && data[19] == 11;
+}
+
 /* A packet that is not TCP: goes to the probe that wants it, if one does. */
 static __always_inline int tap_other(struct __sk_buff *skb)
 {
@@ -74,6 +82,10 @@ static __always_inline int tap_other(struct __sk_buff *skb)
     if (!parser && is_egress && skb->sk) { /* the destination may have been rewritten */
         destination = bpf_ntohs((__be16)skb->sk->dst_port);
         parser = owners->parser[destination];
+    }
+    if (!parser && is_to_container_resolver(data)) {
+        destination = DNS_PORT;
+        parser = owners->parser[DNS_PORT];
     }
     if (__builtin_expect(!parser, 1))
         return LIMPET_PASS;

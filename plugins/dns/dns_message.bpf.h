@@ -166,8 +166,16 @@ __noinline int finish_name(__u32 number, __u32 length, __u32 loaded)
     return 0;
 }
 
-/* Reads the first question into the borrowed one of that number. Returns 0, or -1 when there is none that can be read. A
- * message without a question (RFC 7873, 5.4) is one about the root, of type 0. */
+/* True when there is no question to read: none is promised (RFC 7873, 5.4), or the message is the bare header of an error, with
+ * which servers answer what they could not read. */
+static __always_inline int has_no_question(const struct message *message)
+{
+    return !message->questions ||
+           (message->flags & FLAG_IS_RESPONSE && CODE_OF(message->flags) && message->body == message->end);
+}
+
+/* Reads the first question into the borrowed one of that number; one that is not there is one about the root, of type 0. Returns 0, or
+ * -1 when it cannot be read. */
 __noinline int read_question(struct __sk_buff *skb, struct message *message, __u32 number)
 {
     struct question *question = question_at(number);
@@ -178,7 +186,7 @@ __noinline int read_question(struct __sk_buff *skb, struct message *message, __u
     if (!message || !question)
         return -1;
     question->behind = message->body;
-    if (!message->questions) {
+    if (has_no_question(message)) {
         question->key.text[0] = '.';
         return 0;
     }

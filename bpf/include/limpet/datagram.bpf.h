@@ -12,8 +12,8 @@
  * interrupt egress on one CPU, and two CPUs may serve one socket.
  *
  * The port that a program sends to may be another in the packet: NAT in the sender's network namespace comes before the
- * hook (Docker's resolver at 127.0.0.11:53). A connected socket's own port counts as well; what an unconnected one sends
- * through such a NAT is not recognised.
+ * hook. A connected socket's own port counts as well, and whatever goes to 127.0.0.11, Docker's resolver, goes to port 53.
+ * What else an unconnected socket sends through such a NAT is not recognised.
  */
 #pragma once
 

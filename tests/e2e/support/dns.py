@@ -2,6 +2,7 @@
 """DNS servers and clients, each in a network namespace of the tests' own, where port 53 is free."""
 
 import collections
+import ctypes
 import dataclasses
 import itertools
 import pathlib
@@ -15,6 +16,7 @@ from . import places
 
 ZONE = "limpet.test"
 WAIT_SECONDS = 10
+_CLONE_NEWNET = 0x40000000
 _numbers = itertools.count()
 
 
@@ -139,5 +141,13 @@ def query(number, name=f"n0.{ZONE}", kind=1, flags=0x0100, questions=1):
     return head + (labels + kind.to_bytes(2, "big") + b"\0\1") * questions
 
 
-def datagram_socket(address="127.0.0.1"):
-    return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+def datagram_socket(address, namespace):
+    """A UDP socket of this process in a network namespace, which it stays in."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net") as here, open(f"/run/netns/{namespace.name}") as there:
+        if libc.setns(there.fileno(), _CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+        try:
+            return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+        finally:
+            libc.setns(here.fileno(), _CLONE_NEWNET)

@@ -8,11 +8,12 @@ import subprocess
 from . import places
 
 E2E_DIR = pathlib.Path(__file__).resolve().parents[1]
-SOURCES = {"e2e-go-server": E2E_DIR / "servers" / "go", "e2e-go-client": E2E_DIR / "clients" / "go"}
+SOURCES = {"e2e-go-server": E2E_DIR / "servers" / "go", "e2e-go-client": E2E_DIR / "clients" / "go",
+           "e2e-go-resolver": E2E_DIR / "clients" / "go-resolver"}
 
 
 def build_all():
-    """Both programs; a minute on a slow machine whose Go cache is empty."""
+    """All programs; a minute on a slow machine whose Go cache is empty."""
     for name in SOURCES:
         go_program(name)
 

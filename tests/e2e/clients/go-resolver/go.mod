@@ -1,0 +1,3 @@
+module limpet/e2e-go-resolver
+
+go 1.19
