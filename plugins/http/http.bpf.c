@@ -118,6 +118,8 @@ static __noinline void conclude(struct __sk_buff *skb, struct http_connection *c
             absorb_ahead(skb, connection, run);
         if (segment.flags & LIMPET_SEGMENT_UNDECIDED)
             limpet_claim(&connection->head);
+    } else if (segment.flags & LIMPET_SEGMENT_UNDECIDED && half->flags & HALF_HAS_AHEAD) {
+        limpet_judge_later(&connection->head);
     }
     if (segment.flags & LIMPET_SEGMENT_FIN) {
         half->flags |= HALF_HAS_FIN;

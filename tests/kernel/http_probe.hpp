@@ -11,6 +11,8 @@
 #include <string_view>
 #include <utility>
 
+#include <limpet/connection.h>
+
 struct bpf_object;
 
 namespace limpet::test {
@@ -74,12 +76,17 @@ public:
     // The slot goes to a new connection: the sides start again at their first byte.
     void take_slot_anew();
 
+    // The slot's whole content.
+    [[nodiscard]] limpet_connection state() const;
+
     // What the parsers think of the connection: 0 undecided, 1 theirs, 255 nobody's.
     [[nodiscard]] int verdict() const;
 
     [[nodiscard]] uint32_t slot() const { return slot_; }
 
 private:
+    // Whose the next segment is, as the tap decides it: undecided connections are shown to parsers a few times only.
+    [[nodiscard]] int ask_tap();
     [[nodiscard]] const char* table() const { return is_server_ ? "http_server" : "http_client"; }
 
     const HttpProbe& probe_;

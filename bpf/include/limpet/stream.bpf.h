@@ -10,6 +10,7 @@
  * While nobody owns a connection (`LIMPET_SEGMENT_UNDECIDED`), each parser in turn looks at the first bytes and calls
  *     limpet_claim()      this connection is mine; handle this segment as well
  *     limpet_decline()    not mine, let the next parser look; does not return when there is one
+ *     limpet_judge_later()  out of order, ask me again
  *     limpet_hand_off()   nobody needs to look at this connection again (it has become a tunnel, or is encrypted)
  * The owner may decline later, when the answer does not look as expected: evidence from both directions.
  *
@@ -102,6 +103,13 @@ static __always_inline struct limpet_connection *limpet_connection_at(__u32 slot
 static __always_inline void limpet_claim(struct limpet_connection_head *head)
 {
     head->verdict = limpet_parser_number;
+}
+
+/* This segment came before bytes that stand in front of it: nobody could tell whose it is, and it is none of the few segments
+ * after which an undecided connection is nobody's. */
+static __always_inline void limpet_judge_later(struct limpet_connection_head *head)
+{
+    head->tries++;
 }
 
 static __always_inline void limpet_hand_off(struct limpet_connection_head *head)
