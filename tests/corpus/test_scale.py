@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ten thousand idle connections beside busy ones, and connections that live for one request, as fast as the host can."""
+
+import re
+import resource
+import subprocess
+import time
+
+from corpus_case import CorpusCase, case
+from corpus_servers import CorpusNginx
+from support import clients, places
+from support.exchange import REQUEST
+from support.servers import GoServer
+
+IDLE_CONNECTIONS = 10_000
+CHURN_CONNECTIONS = 30_000
+
+
+class ScaleTest(CorpusCase):
+    def setUp(self):
+        super().setUp()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the server inherits it
+
+    def ask_all(self, connections):
+        for connection in connections:
+            connection.sendall(REQUEST)
+        for connection in connections:
+            received = b""
+            while not received.endswith(b"0123456789abcdef" * 2) or len(received) < 1024:
+                received += connection.recv(4096)
+
+    @case("scale", "raw sockets: 10,000 idle, each asks before and after; h2load in between", "Go net/http", "server's log")
+    def test_10000_idle_connections_beside_a_busy_one(self):
+        server = self.start_server(GoServer, address="127.0.0.1")
+        agent = self.start_agent()
+        connections = []
+        for _ in range(IDLE_CONNECTIONS):
+            connections.append(clients.connect(server.port))
+            self.addCleanup(connections[-1].close)
+            if len(connections) % 500 == 0:
+                self.ask_all(connections[-500:])
+        self.assert_counts_equal_log(agent, server)
+        clients.h2load(server.url(), 20_000, 1)
+        self.assert_counts_equal_log(agent, server)
+        for start in range(0, IDLE_CONNECTIONS, 500):
+            self.ask_all(connections[start:start + 500])
+        self.assertEqual(server.log_counts(), {("GET", "200"): 2 * IDLE_CONNECTIONS + 20_000})
+        self.assert_counts_equal_log(agent, server)
+
+    @case("scale", "ab: 30,000 connections with a request each, 100 at once, HTTP/1.0", "nginx, two workers", "access log")
+    def test_connections_that_come_and_go_as_fast_as_the_host_can(self):
+        server = self.start_server(CorpusNginx)
+        agent = self.start_agent()
+        begin = time.monotonic()
+        done = subprocess.run([places.tool("ab"), "-q", "-n", str(CHURN_CONNECTIONS), "-c", "100",
+                               server.url(address="127.0.0.1", port=server.reuse_port)],
+                              capture_output=True, text=True, timeout=60, check=True)
+        print(f"{CHURN_CONNECTIONS / (time.monotonic() - begin):.0f} connections/s ", end="", flush=True)
+        self.assertEqual(int(re.search(r"Complete requests: +(\d+)", done.stdout)[1]), CHURN_CONNECTIONS)
+        self.assertEqual(server.log_counts(), {("GET", "200"): CHURN_CONNECTIONS})
+        self.assert_counts_equal_log(agent, server)
