@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a running agent's BPF programs cost under a load, held against an empty pair of programs on the same hooks.
+// What a running agent's BPF programs cost under a load, held against empty programs on the same hooks.
 //
-//     kernel_cost [--agent PID] [--requests N] -- COMMAND ARG…
+//     kernel_cost [--agent PID] [--tracepoint NAME] [--requests N] -- COMMAND ARG…
 //
-// Attaches two programs that do nothing to the root of cgroup2, ingress and egress, beside the agent's; switches run-time
-// statistics on; runs the command; prints runs and ns per run of each program. The empty pair is the unit in which costs can
-// be compared between machines: the price of having any program on these hooks. Everything goes with the process. Root.
+// Attaches two programs that do nothing to the root of cgroup2, ingress and egress, beside the agent's (or one to the
+// tracepoint NAME, such as sched_switch); switches run-time statistics on; runs the command; prints runs and ns per run of
+// each program. The empty programs are the unit in which costs can be compared between machines: the price of having any
+// program on these hooks. Everything goes with the process. Root.
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
@@ -38,7 +39,7 @@ struct Program {
     OwnedFd fd;
     uint64_t runs = 0;
     uint64_t run_time_ns = 0;
-    bool is_empty = false; // one of the pair
+    bool is_empty = false; // ours
 };
 
 [[noreturn]] void fail(const std::string& what)
@@ -76,6 +77,27 @@ Program load_empty(const char* name, bpf_attach_type hook)
     program.fd =
         checked(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, name, "GPL", std::data(pass), std::size(pass), &options),
                 "cannot load an empty program");
+    return program;
+}
+
+// `return 0` on a tracepoint, as SEC("tp_btf/NAME").
+Program load_empty_on_tracepoint(const std::string& tracepoint)
+{
+    const bpf_insn nothing[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
+        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
+    };
+    const int type = libbpf_find_vmlinux_btf_id(tracepoint.c_str(), BPF_TRACE_RAW_TP);
+    if (type < 0)
+        throw std::runtime_error("this kernel has no tracepoint " + tracepoint);
+    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP,
+                .attach_btf_id = static_cast<uint32_t>(type));
+    Program program;
+    program.name = "empty_tracepoint";
+    program.is_empty = true;
+    program.fd = checked(
+        bpf_prog_load(BPF_PROG_TYPE_TRACING, "empty_tp", "GPL", std::data(nothing), std::size(nothing), &options),
+        "cannot load an empty program");
     return program;
 }
 
@@ -143,19 +165,34 @@ double ns_per_run(const Program& program)
     return program.runs ? static_cast<double>(program.run_time_ns) / static_cast<double>(program.runs) : 0;
 }
 
+void print_programs(const std::vector<Program>& programs)
+{
+    std::printf("\n%-16s %12s %10s\n", "program", "runs", "ns a run");
+    for (const Program& program : programs)
+        if (program.runs)
+            std::printf("%-16s %12llu %10.1f\n", program.name.c_str(), static_cast<unsigned long long>(program.runs),
+                        ns_per_run(program));
+}
+
+// The agent's programs on the tracepoint of the last program, which is empty.
+void print_ratios(const std::vector<Program>& programs)
+{
+    const Program& empty = programs.back();
+    for (const Program& program : programs)
+        if (!program.is_empty && program.runs && describe(program).attach_btf_id == describe(empty).attach_btf_id)
+            std::printf("%s_to_empty_ratio %.2f\n", program.name.c_str(), ns_per_run(program) / ns_per_run(empty));
+}
+
 void print(const std::vector<Program>& programs, double requests)
 {
     double agent_ns = 0;
     double empty_ns = 0;
     double pair_ns = 0;
-    std::printf("\n%-16s %12s %10s\n", "program", "runs", "ns a run");
     for (const Program& program : programs) {
         (program.is_empty ? empty_ns : agent_ns) += static_cast<double>(program.run_time_ns);
         pair_ns += program.is_empty ? ns_per_run(program) : 0;
-        if (program.runs)
-            std::printf("%-16s %12llu %10.1f\n", program.name.c_str(), static_cast<unsigned long long>(program.runs),
-                        ns_per_run(program));
     }
+    print_programs(programs);
     if (agent_ns > 0 && empty_ns > 0)
         std::printf("agent_to_empty_ratio %.2f\n", agent_ns / empty_ns);
     if (agent_ns > 0 && pair_ns > 0 && requests > 0) {
@@ -168,6 +205,7 @@ void print(const std::vector<Program>& programs, double requests)
 
 struct Request {
     std::string agent_pid;
+    std::string tracepoint; // empty: the pair on cgroup2's root
     double requests = 0;
     char** command = nullptr;
 };
@@ -185,26 +223,23 @@ Request read_arguments(char** argument)
             break;
         if (name == "--agent")
             request.agent_pid = *++argument;
+        else if (name == "--tracepoint")
+            request.tracepoint = *++argument;
         else if (name == "--requests")
             request.requests = std::strtod(*++argument, nullptr);
         else
             break;
     }
     if (!request.command || !*request.command)
-        throw std::runtime_error("usage: kernel_cost [--agent PID] [--requests N] -- COMMAND ARG…");
+        throw std::runtime_error("usage: kernel_cost [--agent PID] [--tracepoint NAME] [--requests N] -- COMMAND ARG…");
     return request;
 }
 
-void measure_and_print(char** arguments)
+void measure_pair(std::vector<Program>& programs, const Request& request)
 {
-    const Request request = read_arguments(arguments);
     const std::filesystem::path root = limpet::read_host_facts({}).cgroup_root;
     const OwnedFd cgroup =
         checked(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open cgroup2's root");
-
-    std::vector<Program> programs;
-    if (!request.agent_pid.empty())
-        programs = programs_of(request.agent_pid);
     programs.push_back(load_empty("empty_ingress", BPF_CGROUP_INET_INGRESS));
     programs.push_back(load_empty("empty_egress", BPF_CGROUP_INET_EGRESS));
     const Program& ingress = programs[programs.size() - 2];
@@ -215,6 +250,28 @@ void measure_and_print(char** arguments)
     };
     measure(programs, request.command);
     print(programs, request.requests);
+}
+
+void measure_tracepoint(std::vector<Program>& programs, const Request& request)
+{
+    programs.push_back(load_empty_on_tracepoint(request.tracepoint));
+    const OwnedFd link =
+        checked(bpf_raw_tracepoint_open(nullptr, programs.back().fd.get()), "cannot attach an empty program");
+    measure(programs, request.command);
+    print_programs(programs);
+    print_ratios(programs);
+}
+
+void measure_and_print(char** arguments)
+{
+    const Request request = read_arguments(arguments);
+    std::vector<Program> programs;
+    if (!request.agent_pid.empty())
+        programs = programs_of(request.agent_pid);
+    if (request.tracepoint.empty())
+        measure_pair(programs, request);
+    else
+        measure_tracepoint(programs, request);
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "bpf_tags.hpp"
 #include "libbpf_log.hpp"
@@ -342,6 +343,11 @@ Result<std::vector<MetricDeclaration>> declared_metrics(std::span<const std::byt
             all.push_back(declaration_of(layout, metric, *metrics));
     std::sort(all.begin(), all.end(),
               [](const MetricDeclaration& a, const MetricDeclaration& b) { return a.name < b.name; });
+    // members that differ in a constant label are one metric
+    const auto repeated = std::unique(all.begin(), all.end(), [](const auto& a, const auto& b) {
+        return std::tie(a.name, a.unit, a.help, a.labels) == std::tie(b.name, b.unit, b.help, b.labels);
+    });
+    all.erase(repeated, all.end());
     return all;
 }
 

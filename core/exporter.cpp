@@ -98,11 +98,12 @@ void add_losses(const AgentState& state, Families& families)
     for (const auto& [reason, stat] :
          {std::pair("encrypted", KernelStat::kUnseenEncrypted),
           std::pair("desynchronised", KernelStat::kUnseenDesynchronised), std::pair("limit", KernelStat::kUnseenLimit),
-          std::pair("handed_off", KernelStat::kUnseenHandedOff)})
+          std::pair("handed_off", KernelStat::kUnseenHandedOff),
+          std::pair("memory", KernelStat::kUnseenMemory)})
         families.add(
             "limpet_unseen_total", MetricKind::kCounter,
             "What limpet knows that it could not follow: encrypted connections, lost message boundaries, segments "
-            "over a limit, connections that changed protocol.",
+            "over a limit, connections that changed protocol, threads that the kernel had no memory for.",
             {{"reason", reason}}, everywhere(state, stat));
 }
 

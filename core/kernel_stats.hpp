@@ -24,6 +24,7 @@ enum class KernelStat : uint32_t {
     kUnseenDesynchronised = 6,
     kUnseenLimit = 7,
     kUnseenHandedOff = 8,
+    kUnseenMemory = 9,
     kRuns0 = 12,
 };
 

@@ -22,6 +22,7 @@ struct every_row {
     LIMPET_COUNTER(received, "every_received_bytes_total", "bytes", "Bytes received.", "without=error_type");
     LIMPET_GAUGE(open, "every_open", "1", "Open now.", "without=status_code;without=method;without=error_type");
     __u64 untagged;
+    LIMPET_COUNTER(served, "every_sent_bytes_total", "bytes", "Bytes sent.", "without=error_type;with=role:server");
 };
 
 LIMPET_SERIES(every, struct every_key, struct every_row, 64)

@@ -35,6 +35,7 @@ _Static_assert(sizeof(struct limpet_histogram) == 192, "three cache lines");
 static __always_inline __u32 limpet_bucket(const volatile __u64 *bounds, __u64 value)
 {
     const volatile __u64 *at = bounds;
+    __s64 index;
 
     if ((__s64)value < 0)
         value = LIMPET_BOUND_UNUSED;
@@ -44,7 +45,9 @@ static __always_inline __u32 limpet_bucket(const volatile __u64 *bounds, __u64 v
     at += (at[3] - value) >> 63 << 2;
     at += (at[1] - value) >> 63 << 1;
     at += (at[0] - value) >> 63;
-    return (__u32)(at - bounds);
+    index = at - bounds;
+    asm volatile("" : "+r"(index)); /* whole: pointers must not be added up in 32 bits where only a part is wanted */
+    return (__u32)index;
 }
 
 /* Counts one value in the bucket that limpet_bucket has found. Atomic: several CPUs share a shard where a host has more of

@@ -22,6 +22,7 @@ enum limpet_stat {
     LIMPET_STAT_UNSEEN_DESYNC = 6,     /* times that a message boundary was lost */
     LIMPET_STAT_UNSEEN_LIMIT = 7,      /* segments left unread because of a limit of the parser */
     LIMPET_STAT_UNSEEN_HANDED_OFF = 8, /* connections that changed protocol (CONNECT, upgrade, HTTP/2) */
+    LIMPET_STAT_UNSEEN_MEMORY = 9,     /* threads or sockets not followed because the kernel had no memory for it */
     LIMPET_STAT_RUNS_0 = 12,           /* runs of a program: RUNS_0 … RUNS_3, numbered by the author */
     LIMPET_STAT_COUNT = 16
 };

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A cgroup of the test's own, in the cgroup2 hierarchy and, where the host has one, in cgroup v1's memory hierarchy."""
+"""Cgroups of the test's own: in the cgroup2 hierarchy and, where the host has one, in cgroup v1's memory hierarchy; and
+one with a CPU quota, in whichever hierarchy has the cpu controller."""
 
 import os
 import pathlib
 import time
+
+from .tasks import cpu_stat
 
 
 def mount_points(filesystem, option=None):
@@ -52,3 +55,28 @@ class CgroupOfOwn:
                     if attempt == 49:
                         raise
                     time.sleep(0.1)
+
+
+class QuotaCgroup(CgroupOfOwn):
+    """A cgroup whose tasks may run `quota_ms` of every `period_ms`."""
+
+    def __init__(self, quota_ms, period_ms):
+        v1 = mount_points("cgroup", "cpu")
+        self.is_v1 = bool(v1)
+        self.path = f"/limpet-e2e-quota-{os.getpid()}"
+        root = v1[0] if v1 else cgroup2_root()
+        self.directories = [root / self.path.lstrip("/")]
+        if not v1:
+            (root / "cgroup.subtree_control").write_text("+cpu")
+        self.directories[0].mkdir()
+        if v1:
+            (self.directories[0] / "cpu.cfs_period_us").write_text(str(period_ms * 1000))
+            (self.directories[0] / "cpu.cfs_quota_us").write_text(str(quota_ms * 1000))
+        else:
+            (self.directories[0] / "cpu.max").write_text(f"{quota_ms * 1000} {period_ms * 1000}")
+
+    def throttling(self):
+        """The kernel's counts: periods, throttled_periods, throttled_seconds."""
+        stat = cpu_stat(self.directories[0])
+        seconds = stat["throttled_time"] / 1e9 if self.is_v1 else stat["throttled_usec"] / 1e6
+        return {"periods": stat["nr_periods"], "throttled_periods": stat["nr_throttled"], "throttled_seconds": seconds}
