@@ -61,6 +61,16 @@ static __always_inline int is_to_container_resolver(const __u8 *data)
     return data[0] >> 4 == 4 && data[16] == 127 && data[17] == 0 && data[18] == 0 && data[19] == 11;
 }
 
+/* A port in host order. Verifiers before 6.18 know nothing of a number whose bytes were swapped, and the compiler would leave
+ * the mask out. */
+static __always_inline __u32 port_of(__be16 port)
+{
+    __u32 number = bpf_ntohs(port);
+
+    asm volatile("%0 &= 0xffff" : "+r"(number));
+    return number;
+}
+
 /* A packet that is not TCP: goes to the probe that wants it, if one does. */
 static __always_inline int tap_other(struct __sk_buff *skb)
 {
@@ -69,18 +79,18 @@ static __always_inline int tap_other(struct __sk_buff *skb)
     __u32 header = udp_header_offset(data, end), zero = 0, is_egress = !skb->ingress_ifindex;
     const struct limpet_port_owners *owners = bpf_map_lookup_elem(&limpet_datagram_ports, &zero);
     const __u8 *udp = data + header;
-    __u16 source, destination;
+    __u32 source, destination;
     __u8 parser;
 
     if (!header || udp + 8 > end || !owners)
         return LIMPET_PASS;
-    source = bpf_ntohs(*(const __be16 *)(const void *)udp);
-    destination = bpf_ntohs(*(const __be16 *)(const void *)(udp + 2));
+    source = port_of(*(const __be16 *)(const void *)udp);
+    destination = port_of(*(const __be16 *)(const void *)(udp + 2));
     parser = owners->parser[source];
     if (!parser)
         parser = owners->parser[destination];
     if (!parser && is_egress && skb->sk) { /* the destination may have been rewritten */
-        destination = bpf_ntohs((__be16)skb->sk->dst_port);
+        destination = port_of((__be16)skb->sk->dst_port);
         parser = owners->parser[destination];
     }
     if (!parser && is_to_container_resolver(data)) {
@@ -91,7 +101,7 @@ static __always_inline int tap_other(struct __sk_buff *skb)
         return LIMPET_PASS;
     skb->cb[1] = (header + 8) | (is_egress ? LIMPET_DATAGRAM_EGRESS : 0) << 16;
     skb->cb[2] = skb->len - header - 8;
-    skb->cb[3] = is_egress ? (__u32)source << 16 | destination : (__u32)destination << 16 | source;
+    skb->cb[3] = is_egress ? source << 16 | destination : destination << 16 | source;
     skb->cb[4] = parser;
     bpf_tail_call(skb, &limpet_datagram_parsers, TAP_DATAGRAM);
     return LIMPET_PASS;

@@ -11,6 +11,7 @@
  */
 #include <linux/bpf.h>
 
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "dns_exchange.bpf.h"
@@ -34,25 +35,22 @@ static __always_inline __u64 mix(__u64 hash, __u32 word)
 }
 
 /* Hash of the other end's address and port. 0 for multicast, in either direction (mDNS): such a question is to everybody,
- * and nobody need answer. */
+ * and nobody need answer. Both kinds of IP header have their addresses in the packet's first 40 bytes, which are there: a DNS header
+ * follows. */
 static __always_inline __u64 peer_of_packet(const struct __sk_buff *skb, const struct limpet_datagram *datagram)
 {
-    const __u8 *data = (const __u8 *)(long)skb->data;
-    const __u8 *end = (const __u8 *)(long)skb->data_end;
-    __u32 is_egress = datagram->flags & LIMPET_DATAGRAM_EGRESS;
-    const __u32 *word;
+    __u32 is_egress = datagram->flags & LIMPET_DATAGRAM_EGRESS, words[10];
     __u64 hash = datagram->remote_port | 1ULL << 32;
 
-    if (data + 28 > end)
+    if (bpf_skb_load_bytes(skb, 0, words, sizeof(words)))
         return 0;
-    if (data[0] >> 4 == 4) {
-        word = (const void *)(is_egress ? data + 16 : data + 12);
-        return data[16] >> 4 == 14 ? 0 : mix(hash, *word);
-    }
-    if (data + 40 > end || data[24] == 0xff)
+    if (bpf_ntohl(words[0]) >> 28 == 4)
+        return bpf_ntohl(words[4]) >> 28 == 14 ? 0 : mix(hash, is_egress ? words[4] : words[3]);
+    if (bpf_ntohl(words[6]) >> 24 == 0xff)
         return 0;
-    word = (const void *)(is_egress ? data + 24 : data + 8);
-    return mix(mix(mix(mix(hash, word[0]), word[1]), word[2]), word[3]);
+    for (int i = 2; i < 6; i++)
+        hash = mix(hash, is_egress ? words[i + 4] : words[i]);
+    return hash;
 }
 
 SEC(LIMPET_DATAGRAM)
@@ -61,7 +59,7 @@ int on_datagram(struct __sk_buff *skb)
     struct limpet_datagram datagram = limpet_datagram_of(skb);
     struct message message = {};
     struct dns_header header;
-    __u64 peer = peer_of_packet(skb, &datagram);
+    __u64 peer;
 
     limpet_count(LIMPET_STAT_RUNS_0);
     message.workload = datagram.workload;
@@ -69,6 +67,7 @@ int on_datagram(struct __sk_buff *skb)
         count_malformed(message.workload);
         return LIMPET_PASS;
     }
+    peer = peer_of_packet(skb, &datagram);
     if (!peer)
         return LIMPET_PASS;
     if (skb->gso_segs > 1) /* several datagrams in one packet: the first is read */

@@ -190,12 +190,14 @@ __noinline int read_question(struct __sk_buff *skb, struct message *message, __u
         question->key.text[0] = '.';
         return 0;
     }
-    if (message->body >= message->end || bpf_skb_load_bytes(skb, message->body, &length, 1))
+    if (message->body + 2 > message->end || bpf_skb_load_bytes(skb, message->body, &length, 1))
         return -1;
-    loaded = message->end - message->body - 1;
-    if (loaded > NAME_BYTES_AT_MOST - 1)
-        loaded = NAME_BYTES_AT_MOST - 1;
-    if (!loaded || bpf_skb_load_bytes(skb, message->body + 1, question->key.text, loaded))
+    loaded = message->end - message->body - 2;
+    if (loaded > NAME_BYTES_AT_MOST - 2)
+        loaded = NAME_BYTES_AT_MOST - 2;
+    asm volatile("" : "+r"(loaded)); /* one less than what is loaded: old verifiers do not learn from a test for 0 */
+    loaded++;
+    if (bpf_skb_load_bytes(skb, message->body + 1, question->key.text, loaded))
         return -1;
     /* in the text, each label's length byte becomes the dot in front of it */
     for (int i = 0; i < LABELS_IN_A_NAME && length; i++) {

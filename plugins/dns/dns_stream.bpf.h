@@ -76,17 +76,19 @@ static __always_inline void take_frame(struct __sk_buff *skb, struct dns_connect
 /* Puts bytes of the segment into the frame, up to `wanted` of them. */
 static __always_inline void gather(struct __sk_buff *skb, struct dns_half *half, struct stream_run *run, __u32 wanted)
 {
-    __u32 have = half->frame_bytes & 15, count = run->end - run->position;
+    __u32 have = half->frame_bytes & 15, more;
 
-    if (have >= wanted)
+    if (have >= wanted || run->position >= run->end)
         return;
-    if (count > wanted - have)
-        count = wanted - have;
-    asm volatile("" : "+r"(count)); /* so that what is compared is what is passed on */
-    if (count < 1 || count > FRAME_BYTES || bpf_skb_load_bytes(skb, run->position, half->frame + have, count))
+    more = run->end - run->position - 1;
+    if (more > wanted - have - 1)
+        more = wanted - have - 1;
+    asm volatile("%0 &= 15" : "+r"(more)); /* one less than what is loaded, as in read_question */
+    more++;
+    if (bpf_skb_load_bytes(skb, run->position, half->frame + have, more))
         return;
-    half->frame_bytes = (__u8)(have + count);
-    run->position += count;
+    half->frame_bytes = (__u8)(have + more);
+    run->position += more;
 }
 
 /* Reads on by one piece. A function of its own, that the verifier looks at once instead of once per round. */
