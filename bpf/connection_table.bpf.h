@@ -19,25 +19,36 @@
 
 _Static_assert(CONNECTION_SETS *CONNECTION_WAYS == LIMPET_CONNECTIONS, "the table has LIMPET_CONNECTIONS slots");
 _Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
-                   sizeof(struct limpet_connection_head) == 24,
-               "two pairs of cache lines; the first holds the head and 104 bytes of state");
+                   __builtin_offsetof(struct limpet_connection, last_used) == 64,
+               "four cache lines; the first is for reading");
 
 #define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
 
-/* Jiffies in units of about a second at 250 Hz: a busy slot's line is written that often, not per packet. */
+/* Jiffies in units of about a second at 250 Hz. */
 static __always_inline __u16 connection_age(void)
 {
     return (__u16)(bpf_jiffies64() >> 8);
 }
 
-/* The connection that holds `cookie`, and its slot's number; NULL when none does. */
+/* Has the two lines of this slot fetched, for connection_find and the parser. Between two segments of a connection they have
+ * nearly always left the near caches. A load would hold up the program until they are there, a store does not. */
+static __always_inline void connection_touch(__u32 slot)
+{
+    struct limpet_connection *connection = limpet_connection_at(slot);
+
+    if (!connection)
+        return;
+    connection->head.touched = 1;
+    connection->last_used = connection_age();
+}
+
+/* The connection that holds `cookie`, and its slot's number; NULL when none does.
+ * REQUIRES: *slot is connection_set(cookie). */
 static __always_inline struct limpet_connection *connection_find(__u64 cookie, __u32 *slot)
 {
-    struct limpet_connection *connection;
+    struct limpet_connection *connection = limpet_connection_at(*slot);
 
-    *slot = connection_set(cookie);
-    connection = limpet_connection_at(*slot);
     if (__builtin_expect(connection && connection->head.cookie == cookie, 1))
         return connection;
 #pragma unroll
@@ -50,9 +61,10 @@ static __always_inline struct limpet_connection *connection_find(__u64 cookie, _
     return NULL;
 }
 
-static __always_inline struct connection_claim claim_of(const struct limpet_connection_head *head)
+static __always_inline struct connection_claim claim_of(const struct limpet_connection *connection)
 {
-    return (struct connection_claim){head->cookie, head->last_used, head->begun != head->done};
+    return (struct connection_claim){connection->head.cookie, connection->last_used,
+                                     connection->begun != connection->done};
 }
 
 /* Gives `cookie` a slot, of a new generation and with a state of zeros. Returns NULL when another CPU is opening the same
@@ -70,7 +82,7 @@ static __always_inline struct limpet_connection *connection_open(__u64 cookie, _
         candidate = limpet_connection_at(place);
         if (!candidate || candidate->head.cookie == (cookie | COOKIE_OPENING))
             return NULL;
-        if (!chosen || connection_goes_first(claim_of(&candidate->head), claim_of(&chosen->head))) {
+        if (!chosen || connection_goes_first(claim_of(candidate), claim_of(chosen))) {
             chosen = candidate;
             *slot = place;
         }
@@ -80,16 +92,15 @@ static __always_inline struct limpet_connection *connection_open(__u64 cookie, _
     old = chosen->head.cookie;
     if (__sync_val_compare_and_swap(&chosen->head.cookie, old, cookie | COOKIE_OPENING) != old)
         return NULL;
-    if (old && chosen->head.begun != chosen->head.done)
+    if (old && chosen->begun != chosen->done)
         limpet_count(LIMPET_STAT_EVICTED);
     chosen->head.verdict = verdict;
     chosen->head.tries = tries;
     chosen->head.generation++;
     chosen->head.alias_plus_one = 0;
     chosen->head.workload = (__u16)workload;
-    chosen->head.begun = chosen->head.done = 0;
-    chosen->head.last_used = connection_age();
-    __builtin_memset(chosen->state, 0, sizeof(chosen->state));
+    chosen->last_used = connection_age();
+    limpet_clear_state(chosen);
     __sync_lock_test_and_set(&chosen->head.cookie, cookie);
     return chosen;
 }

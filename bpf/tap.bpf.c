@@ -82,6 +82,14 @@ static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end
     return data[6] == IPPROTO_TCP ? 40 : 0;
 }
 
+/* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. */
+static __always_inline __u64 time_of_segment(const struct __sk_buff *skb)
+{
+    __u64 sent_ns = skb->ingress_ifindex ? 0 : skb->tstamp;
+
+    return sent_ns ? sent_ns : bpf_ktime_get_ns();
+}
+
 /* A packet that came through a device knows which; one that is on its way out does not. Loaded as an ingress program and
  * attached to both hooks, which share its type and its return values. */
 SEC("cgroup_skb/ingress")
@@ -93,7 +101,7 @@ int tap(struct __sk_buff *skb)
     const __u8 *tcp = data + header;
     struct limpet_connection *connection;
     __u32 offset, length, slot, flags, parser;
-    __u64 cookie;
+    __u64 cookie, time_ns;
     __u16 age;
 
     limpet_count(RUNS_TAP);
@@ -112,24 +120,26 @@ int tap(struct __sk_buff *skb)
     if (!cookie || tcp[13] & TCP_FLAG_SYN)
         return LIMPET_PASS;
 
-    skb->cb[2] = length;
-    skb->cb[3] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
+    slot = connection_set(cookie);
+    connection_touch(slot);
+    time_ns = time_of_segment(skb);
+    skb->cb[2] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
+    skb->cb[3] = (__u32)time_ns;
+    skb->cb[4] = time_ns >> 32;
     connection = connection_find(cookie, &slot);
     if (__builtin_expect(!connection, 0)) {
-        skb->cb[1] = offset | flags << 16;
+        skb->cb[0] = offset << 16;
+        skb->cb[1] = length | flags << LIMPET_SEGMENT_FLAGS_SHIFT;
         bpf_tail_call(skb, &limpet_parsers, TAP_OPEN);
         return LIMPET_PASS;
     }
-    age = connection_age();
-    if (connection->head.last_used != age)
-        connection->head.last_used = age;
+    connection->last_used = age = connection_age();
     if (__builtin_expect(connection->head.alias_plus_one, 0)) {
         slot = connection->head.alias_plus_one - 1;
         connection = limpet_connection_at(slot);
         if (!connection)
             return LIMPET_PASS;
-        if (connection->head.last_used != age)
-            connection->head.last_used = age;
+        connection->last_used = age;
     }
     parser = connection->head.verdict;
     if (parser == LIMPET_VERDICT_NOBODY)
@@ -142,8 +152,10 @@ int tap(struct __sk_buff *skb)
         flags |= LIMPET_SEGMENT_UNDECIDED;
         parser = FIRST_PARSER;
     }
-    skb->cb[0] = slot;
-    skb->cb[1] = offset | flags << 16;
+    skb->cb[0] = slot | offset << 16;
+    skb->cb[1] = length | flags << LIMPET_SEGMENT_FLAGS_SHIFT;
+    if (parser == FIRST_PARSER) /* a constant is a jump, a variable an indirect one */
+        bpf_tail_call_static(skb, &limpet_parsers, FIRST_PARSER);
     bpf_tail_call(skb, &limpet_parsers, parser);
     return LIMPET_PASS;
 }
@@ -153,7 +165,7 @@ static __always_inline int begins_like_tls(const struct __sk_buff *skb)
 {
     __u8 head[2] = {0, 0};
 
-    return !bpf_skb_load_bytes(skb, skb->cb[1] & 0xffff, head, sizeof(head)) && head[0] == 0x16 && head[1] == 0x03;
+    return !bpf_skb_load_bytes(skb, skb->cb[0] >> 16, head, sizeof(head)) && head[0] == 0x16 && head[1] == 0x03;
 }
 
 /* How many segments parsers are shown of a connection that nobody wants. Of one that is older than its slot many more: it
@@ -204,7 +216,7 @@ int tap_open(struct __sk_buff *skb)
     __u64 cookie;
     __u32 slot, is_early;
 
-    if (!sk || !skb->cb[2]) /* the end of a connection that nobody followed */
+    if (!sk || !(skb->cb[1] & LIMPET_SEGMENT_LENGTH)) /* the end of a connection that nobody followed */
         return LIMPET_PASS;
     sk = bpf_sk_fullsock(sk);
     if (!sk || sk->type != SOCK_STREAM || sk->protocol != IPPROTO_TCP) /* a raw socket gets copies */
@@ -220,6 +232,7 @@ int tap_open(struct __sk_buff *skb)
         limpet_count(LIMPET_STAT_UNSEEN_ENCRYPTED);
         verdict = LIMPET_VERDICT_NOBODY;
     }
+    slot = connection_set(cookie);
     connection = is_early ? connection_find(cookie, &slot) : NULL; /* an early segment may come again */
     if (!connection)
         connection =
@@ -236,8 +249,8 @@ int tap_open(struct __sk_buff *skb)
     }
     if (connection->head.verdict == LIMPET_VERDICT_NOBODY)
         return LIMPET_PASS;
-    skb->cb[0] = slot;
-    skb->cb[1] |= LIMPET_SEGMENT_UNDECIDED << 16;
+    skb->cb[0] |= slot;
+    skb->cb[1] |= LIMPET_SEGMENT_UNDECIDED << LIMPET_SEGMENT_FLAGS_SHIFT;
     bpf_tail_call(skb, &limpet_parsers, FIRST_PARSER);
     return LIMPET_PASS;
 }
@@ -299,6 +312,7 @@ static __always_inline void forget(struct sock *sk)
 {
     struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
     struct limpet_connection *connection;
+    __u64 cookie;
     __u32 slot;
 
     if (!owner || !owner->slot_plus_one)
@@ -308,7 +322,9 @@ static __always_inline void forget(struct sock *sk)
     connection = limpet_connection_at(slot);
     if (connection && connection->head.generation == (__u16)owner->generation)
         __sync_lock_test_and_set(&connection->head.cookie, 0);
-    connection = connection_find(bpf_get_socket_cookie(sk), &slot); /* what pointed to it, where it stood for another */
+    cookie = bpf_get_socket_cookie(sk);
+    slot = connection_set(cookie);
+    connection = connection_find(cookie, &slot); /* what pointed to it, where it stood for another */
     if (connection)
         __sync_lock_test_and_set(&connection->head.cookie, 0);
 }

@@ -148,12 +148,15 @@ static __always_inline int follow(struct __sk_buff *skb, struct http_connection 
 }
 
 /* True for the next segment of a direction that nothing is special about, at the start of a message. */
-static __always_inline int is_plain(const struct http_connection *connection, const struct http_half *half,
-                                    const struct limpet_segment *segment)
+static __always_inline int is_plain(const struct http_connection *connection, const struct limpet_segment *segment,
+                                    __u32 direction)
 {
-    return half->head_bytes && half->next_sequence == segment->sequence && !(segment->flags & ~LIMPET_SEGMENT_EGRESS) &&
+    const struct http_half *half = &connection->halves[direction & 1];
+    const struct http_head *head = &connection->heads[direction & 1];
+
+    return head->bytes && half->next_sequence == segment->sequence && !(segment->flags & ~LIMPET_SEGMENT_EGRESS) &&
            half->state == STATE_START && !(half->flags & (HALF_HAS_FIN | HALF_HAS_AHEAD)) &&
-           segment->length >= half->head_bytes && (half->misses < MISSES_IN_A_ROW || !(connection->head.begun & 15));
+           segment->length >= head->bytes && (head->misses < MISSES_IN_A_ROW || !(connection->begun & 15));
 }
 
 /* The plain case. Returns 1 when the segment is dealt with; else `run` tells how far it came. */
@@ -162,7 +165,7 @@ static __always_inline int repeat(struct __sk_buff *skb, struct http_connection 
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_half *half = &connection->halves[run->direction & 1];
 
-    if (__builtin_expect(!is_plain(connection, half, &segment), 0))
+    if (__builtin_expect(!is_plain(connection, &segment, run->direction), 0))
         return 0;
     run->position = segment.offset;
     run->end = segment.offset + segment.length;
@@ -177,8 +180,9 @@ static __always_inline int repeat(struct __sk_buff *skb, struct http_connection 
 SEC(LIMPET_STREAM)
 int on_segment(struct __sk_buff *skb)
 {
-    struct http_connection *connection = (void *)limpet_connection_at(skb->cb[0]);
-    struct run run = {.direction = skb->cb[1] >> 16 & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS};
+    struct limpet_segment segment = limpet_segment_of(skb);
+    struct http_connection *connection = (void *)limpet_connection_at(segment.slot);
+    struct run run = {.now_ns = segment.time_ns, .direction = segment.flags & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS};
     int result;
 
     if (!connection || repeat(skb, connection, &run))

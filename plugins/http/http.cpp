@@ -30,9 +30,9 @@ public:
         for (const http_connection& connection : host_.map_view<http_connection>("limpet_connections")) {
             // closed connections as well: nothing is in flight there, but their workload's gauge is to be 0, not absent
             if (connection.halves[INGRESS].flags & HALF_CARRIES_REQUESTS)
-                add(at_server_, connection.head);
+                add(at_server_, connection);
             else if (connection.halves[EGRESS].flags & HALF_CARRIES_REQUESTS)
-                add(at_client_, connection.head);
+                add(at_client_, connection);
         }
         report("http_server_active_requests", at_server_);
         report("http_client_active_requests", at_client_);
@@ -42,14 +42,14 @@ private:
     // Workloads stay listed once seen, so that their gauge returns to 0 instead of vanishing.
     using InFlight = std::map<uint32_t, uint32_t>;
 
-    static void add(InFlight& in_flight, const limpet_connection_head& head)
+    static void add(InFlight& in_flight, const http_connection& connection)
     {
-        const auto requests = static_cast<uint16_t>(head.begun - head.done); // the counters wrap around
-        const auto entry = in_flight.find(head.workload);
+        const auto requests = static_cast<uint16_t>(connection.begun - connection.done); // the counters wrap around
+        const auto entry = in_flight.find(connection.head.workload);
         if (entry != in_flight.end())
             entry->second += requests;
         else if (in_flight.size() < kMaxWorkloads)
-            in_flight.emplace(head.workload, requests);
+            in_flight.emplace(connection.head.workload, requests);
     }
 
     void report(const char* metric, const InFlight& in_flight) const

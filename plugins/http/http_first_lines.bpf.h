@@ -33,7 +33,8 @@ struct reader {
     __u32 size; /* at most WINDOW_BYTES */
     __u8 has_request;
     __u8 reading; /* enum reading */
-    __u8 padding[6];
+    __u16 status; /* of the response, as far as it has been read */
+    __u8 padding[4];
     __u8 window[WINDOW_BYTES + WINDOW_SLACK];
 };
 
@@ -169,7 +170,7 @@ static __always_inline void read_request_line(struct reader *reader, struct http
 }
 
 /* A character of "HTTP/1.x NNN"; returns 0 for one that cannot stand there. */
-static __always_inline int take_status_character(struct http_half *half, __u32 position, __u8 byte)
+static __always_inline int take_status_character(struct reader *reader, __u32 position, __u8 byte)
 {
     if (position < 7)
         return byte == character_of(kVersion, position, 7);
@@ -178,19 +179,19 @@ static __always_inline int take_status_character(struct http_half *half, __u32 p
     if (byte < '0' || byte > '9')
         return 0;
     if (position > 8)
-        half->status = half->status * 10 + (byte - '0');
+        reader->status = reader->status * 10 + (byte - '0');
     return 1;
 }
 
 /* All of "HTTP/1.x NNN" at once; returns 0 when it is not that. */
-static __always_inline int take_status_at_once(struct http_half *half, const __u8 *bytes)
+static __always_inline int take_status_at_once(struct reader *reader, const __u8 *bytes)
 {
     __u8 hundreds = bytes[9] - '0', tens = bytes[10] - '0', ones = bytes[11] - '0';
 
     if (!BEGINS_WITH(word_at(bytes), 0x2e312f50545448ULL, 56) || bytes[8] != ' ' || hundreds > 9 || tens > 9 ||
         ones > 9)
         return 0;
-    half->status = (__u16)(hundreds * 100 + tens * 10 + ones);
+    reader->status = (__u16)(hundreds * 100 + tens * 10 + ones);
     return 1;
 }
 
@@ -203,16 +204,16 @@ static __always_inline void read_status_line(struct reader *reader, struct http_
             reader->at++;
             return;
         }
-        half->status = 0;
+        reader->status = 0;
         half->line = STATUS_START;
-        if (reader->size - reader->at >= STATUS_CHARACTERS && take_status_at_once(half, bytes)) {
+        if (reader->size - reader->at >= STATUS_CHARACTERS && take_status_at_once(reader, bytes)) {
             reader->at += STATUS_CHARACTERS;
             half->line = LINE_REST;
             half->flags |= HALF_IS_CONFIRMED;
             return;
         }
     }
-    if (!take_status_character(half, half->line & LINE_CHARACTERS, bytes[0])) {
+    if (!take_status_character(reader, half->line & LINE_CHARACTERS, bytes[0])) {
         reader->reading = READING_FAILED;
         return;
     }

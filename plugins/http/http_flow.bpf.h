@@ -39,16 +39,17 @@ static __always_inline __u8 body_of_head(struct http_half *half, __u8 state_with
 /* Decides where the response ends (RFC 9112, 6.3). */
 static __always_inline int end_response_head(const struct http_connection *connection, struct http_half *half)
 {
+    __u16 status = connection->status;
     __u8 method;
 
-    if (half->status / 100 == 1 && half->status != 101) {
+    if (status / 100 == 1 && status != 101) {
         half->state = STATE_START; /* an interim response; the final one follows */
         return ADVANCE_OK;
     }
-    if (half->status == 204 || half->status == 304)
+    if (status == 204 || status == 304)
         return ADVANCE_ANSWERED;
     method = unanswered(connection) ? front_request(connection) & 15 : METHOD_OTHER;
-    if (half->status == 101 || (method == METHOD_CONNECT && half->status / 100 == 2))
+    if (status == 101 || (method == METHOD_CONNECT && status / 100 == 2))
         return ADVANCE_TUNNEL;
     if (method == METHOD_HEAD)
         return ADVANCE_ANSWERED;
@@ -94,17 +95,20 @@ static __always_inline int skip_body(struct http_half *half, struct run *run)
 }
 
 /* The first byte of a message is about to be read. */
-static __always_inline void begin_message(const struct __sk_buff *skb, struct http_half *half, struct run *run)
+static __always_inline void begin_message(struct http_connection *connection, const struct run *run)
 {
+    struct http_half *half = &connection->halves[run->direction & 1];
+
     if (half->state == STATE_START) {
         half->state = half->flags & HALF_CARRIES_REQUESTS ? STATE_REQUEST_LINE : STATE_STATUS_LINE;
         half->line = LINE_START;
-        half->status = 0;
-        half->head_bytes = 0;
+        connection->heads[run->direction & 1].bytes = 0;
+        if (!carries_requests(half))
+            connection->status = 0;
         half->body_left = 0;
         half->flags &= ~(HALF_HAS_LENGTH | HALF_IS_CHUNKED);
     }
-    half->first_ns = clock_of(skb, run);
+    half->first_ns = run->now_ns;
 }
 
 /* The bytes are not HTTP/1: nobody's connection yet, or a boundary that was lost. */
@@ -128,15 +132,9 @@ static __always_inline long load_window(struct __sk_buff *skb, const struct run 
     return bpf_skb_load_bytes(skb, run->position, reader->window, size);
 }
 
-static __always_inline __u32 *head_length(struct http_connection *connection, const struct http_half *half)
-{
-    return carries_requests(half) ? &connection->request_length : &connection->response_length;
-}
-
 /* Remembers the head that fills the reader's window up to its place, for repeat_head. What stands behind it is not needed
  * any more and is cleared for the hash. */
-static __always_inline void remember_head(struct reader *reader, struct http_connection *connection,
-                                          struct http_half *half)
+static __always_inline void remember_head(struct reader *reader, struct http_head *head, const struct http_half *half)
 {
     __u32 size = reader->at;
 
@@ -149,9 +147,9 @@ static __always_inline void remember_head(struct reader *reader, struct http_con
         if (at < WINDOW_BYTES + 16)
             reader->window[at] = 0;
     }
-    half->head_bytes = (__u16)size;
-    half->head_hash = hash_of_head(reader->window, size);
-    *head_length(connection, half) = (__u32)half->body_left;
+    head->bytes = (__u16)size;
+    head->hash = hash_of_head(reader->window, size);
+    head->body_length = (__u32)half->body_left;
 }
 
 /* Copies the next bytes of the segment and reads the lines in them. */
@@ -166,10 +164,13 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
         size = WINDOW_BYTES;
     if (load_window(skb, run, &reader, size))
         return fail_reading(half, run);
+    reader.status = connection->status;
     if (!can_scan(half) || !scan_head(&reader, half))
         read_lines(&reader, half);
     else if (begins && reader.reading == READING_HEAD_ENDED)
-        remember_head(&reader, connection, half);
+        remember_head(&reader, &connection->heads[run->direction & 1], half);
+    if (!carries_requests(half))
+        connection->status = reader.status;
     if (reader.has_request)
         queue_request(connection, half);
     run->position += reader.at;
@@ -209,7 +210,7 @@ static __always_inline int skip_blindly(struct __sk_buff *skb, struct http_half 
 {
     if (begins_like_message(skb, half, run->position))
         return end_message(half);
-    half->body_left = clock_of(skb, run);
+    half->body_left = run->now_ns;
     run->position = run->end;
     return ends_like_last_chunk(skb, run->end) ? end_message(half) : ADVANCE_OK;
 }
@@ -226,7 +227,7 @@ static __always_inline void find_boundary(struct __sk_buff *skb, struct http_con
     }
     half->state = STATE_START;
     if (!carries_requests(half) && unanswered(connection))
-        connection->head.done = connection->head.begun - 1;
+        connection->done = connection->begun - 1;
 }
 
 /* The shortcut for a message whose head is the one before it, byte for byte: takes it over with all that was found out
@@ -234,25 +235,26 @@ static __always_inline void find_boundary(struct __sk_buff *skb, struct http_con
 __noinline int repeat_head(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct http_half *half;
+    struct http_head *head;
     struct reader reader;
-    __u32 size;
     int result;
 
     if (!connection || !run)
         return ADVANCE_OK;
     half = &connection->halves[run->direction & 1];
-    size = half->head_bytes;
-    if (load_window(skb, run, &reader, size))
+    head = &connection->heads[run->direction & 1];
+    if (load_window(skb, run, &reader, head->bytes))
         return ADVANCE_OK;
-    if (hash_of_head(reader.window, reader.size) != half->head_hash) {
-        half->misses++;
+    if (hash_of_head(reader.window, reader.size) != head->hash) {
+        head->misses++;
         return ADVANCE_OK;
     }
-    half->misses = 0;
-    half->first_ns = clock_of(skb, run);
-    half->body_left = half->flags & HALF_HAS_LENGTH ? *head_length(connection, half) : 0;
+    if (head->misses)
+        head->misses = 0;
+    half->first_ns = run->now_ns;
+    half->body_left = half->flags & HALF_HAS_LENGTH ? head->body_length : 0;
     half->state = STATE_HEADERS;
-    run->position += size;
+    run->position += reader.size;
     if (half->flags & HALF_CARRIES_REQUESTS)
         queue_request(connection, half);
     result = end_head(connection, half);
@@ -277,7 +279,7 @@ static __noinline int advance(struct __sk_buff *skb, struct http_connection *con
     if (half->state == STATE_BLIND)
         return skip_blindly(skb, half, run);
     if (half->state == STATE_START || (half->state <= STATE_STATUS_LINE && half->line == LINE_START))
-        begin_message(skb, half, run);
+        begin_message(connection, run);
     return read_window(skb, connection, run);
 }
 

@@ -55,14 +55,14 @@ static __always_inline void note_ahead(struct http_half *half, struct http_order
         half->flags |= HALF_HAS_AHEAD;
         order->ahead_from = from;
         order->ahead_to = to;
-        half->ahead_ends = ends;
+        order->ahead_ends = ends;
         return;
     }
     if (sequence_distance(from, order->ahead_from) < 0)
         order->ahead_from = from;
     if (sequence_distance(to, order->ahead_to) > 0) {
         order->ahead_to = to;
-        half->ahead_ends = ends;
+        order->ahead_ends = ends;
     }
 }
 
@@ -116,8 +116,8 @@ static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_conn
             end_response(skb, connection, run);
     } else if (half->state >= STATE_HEADERS && half->state <= STATE_BLIND && half->state != STATE_BODY) {
         half->state = STATE_BLIND;
-        half->body_left = clock_of(skb, run);
-        if (half->ahead_ends && end_message(half) == ADVANCE_ANSWERED)
+        half->body_left = run->now_ns;
+        if (order->ahead_ends && end_message(half) == ADVANCE_ANSWERED)
             end_response(skb, connection, run);
     } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);

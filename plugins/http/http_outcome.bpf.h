@@ -18,22 +18,12 @@
 
 /* One segment on its way through the state machine. */
 struct run {
-    __u64 now_ns;   /* 0: not asked for yet */
+    __u64 now_ns;
     __u32 position; /* next byte to read, counted from the packet's start */
     __u32 end;
     __u32 direction; /* enum http_direction */
     __u32 padding;
 };
-
-/* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. */
-static __always_inline __u64 clock_of(const struct __sk_buff *skb, struct run *run)
-{
-    if (!run->now_ns && run->direction == EGRESS)
-        run->now_ns = skb->tstamp;
-    if (!run->now_ns)
-        run->now_ns = bpf_ktime_get_ns();
-    return run->now_ns;
-}
 
 /* Two clocks meet here: a send stamp may be a little older than a receive time. */
 static __always_inline __u64 elapsed(__u64 from_ns, __u64 to_ns)
@@ -48,14 +38,14 @@ static __always_inline int carries_requests(const struct http_half *half)
 
 static __always_inline __u16 unanswered(const struct http_connection *connection)
 {
-    return connection->head.begun - connection->head.done;
+    return connection->begun - connection->done;
 }
 
 /* The newest request is about to get one behind it. Where a method falls out of sight that is not the same as the one in its
  * place, an answer's end may be misjudged. */
 static __noinline void keep_newest(struct http_connection *connection)
 {
-    __u32 number = connection->head.begun - 1, shift = (number & 1) * 4;
+    __u32 number = connection->begun - 1, shift = (number & 1) * 4;
     __u8 *pair = &connection->older_methods[number / 2 & (METHODS_KEPT / 2 - 1)];
     __u8 method = connection->newest & 15;
 
@@ -71,14 +61,14 @@ static __always_inline void queue_request(struct http_connection *connection, st
     if (unanswered(connection)) /* pipelined: else the second pair of lines need not be touched */
         keep_newest(connection);
     connection->newest = half->first_ns << 4 | half->method;
-    connection->head.begun++;
+    connection->begun++;
     half->flags |= HALF_IS_CONFIRMED;
 }
 
 /* The request that is answered next: start_ns << 4 | method. */
 static __always_inline __u64 front_request(const struct http_connection *connection)
 {
-    __u32 number = connection->head.done;
+    __u32 number = connection->done;
     __u8 pair;
 
     if (unanswered(connection) == 1)
@@ -98,7 +88,7 @@ static __always_inline struct outcome outcome_of_front(const struct http_connect
     return (struct outcome){
         .duration_ns = elapsed(request >> 4, now_ns),
         .first_byte_ns = has_begun ? elapsed(request >> 4, responses->first_ns) : NO_FIRST_BYTE,
-        .status = has_status ? responses->status : 0,
+        .status = has_status ? connection->status : 0,
         .method = request & 15,
         .error = error,
     };
@@ -118,7 +108,7 @@ __noinline int give_up_request(struct http_connection *connection, __u32 respons
     outcome = outcome_of_front(connection, responses, (__u8)error, now_ns);
     find_row(connection, &outcome, response_direction == EGRESS, peer);
     count_in_row(connection->row, &outcome, response_direction == EGRESS);
-    connection->head.done++;
+    connection->done++;
     responses->state = STATE_START;
     return 0;
 }
@@ -138,7 +128,7 @@ static __noinline void abandon(struct http_connection *connection, __u8 error, s
         give_up_request(connection, response_direction, error, now_ns, peer);
     if (unanswered(connection))
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
-    connection->head.done = connection->head.begun;
+    connection->done = connection->begun;
 }
 
 static __noinline void find_row_of_packet(const struct __sk_buff *skb, struct http_connection *connection,
@@ -161,10 +151,10 @@ __noinline int end_response(struct __sk_buff *skb, struct http_connection *conne
     responses = &connection->halves[run->direction & 1];
     if (unanswered(connection)) {
         outcome = outcome_of_front(connection, responses, ERROR_NONE,
-                                   responses->state == STATE_BLIND ? responses->body_left : clock_of(skb, run));
+                                   responses->state == STATE_BLIND ? responses->body_left : run->now_ns);
         if (__builtin_expect(connection->row_key != row_key(connection, &outcome), 0))
             find_row_of_packet(skb, connection, &outcome, run->direction);
-        connection->head.done++;
+        connection->done++;
         count_in_row(connection->row, &outcome, run->direction == EGRESS);
     }
     responses->state = STATE_START;

@@ -3,7 +3,7 @@
  * Shortcuts for heads that stand whole in the segment. Both come to the same as read_lines.
  *
  * scan_head goes through the words of a head once and stops at line feeds only; where it is in doubt it undoes what it did
- * and leaves the window to read_lines. head_hash tells whether a head is the same, byte for byte, as the one before it in
+ * and leaves the window to read_lines. hash_of_head tells whether a head is the same, byte for byte, as the one before it in
  * its direction, as most are on a busy connection: then nothing has to be looked for at all.
  */
 #pragma once
@@ -52,7 +52,7 @@ static __always_inline int scan_field(struct http_half *half, const __u8 *bytes)
 static __always_inline int scan_first_line(struct reader *reader, struct http_half *half)
 {
     if (half->state == STATE_STATUS_LINE)
-        return take_status_at_once(half, reader->window);
+        return take_status_at_once(reader, reader->window);
     return !!common_method(word_at(reader->window), &half->method);
 }
 

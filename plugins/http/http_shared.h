@@ -92,49 +92,56 @@ enum half_flags {
 
 /* One direction. */
 struct http_half {
-    __u32 next_sequence; /* of the first byte not parsed yet */
-    __u16 head_bytes;    /* of the head read last, for repeat_head; 0: none */
-    __u16 status;        /* of the message being read */
-    __u8 state;          /* enum http_state */
-    __u8 line;           /* enum line_state */
-    __u8 method;         /* of the message being read */
-    __u8 flags;          /* enum half_flags */
-    __u8 misses;         /* heads in a row that were not the one before */
-    __u8 ahead_ends;     /* the bytes up to ahead_to end like a last chunk */
-    __u8 padding[2];
     __u64 body_left; /* bytes of the body or chunk still to come; in a first line its last eight bytes; in STATE_BLIND
                       * the time of the last segment */
     __u64 first_ns;  /* when the message being read began */
-    __u64 head_hash; /* of the head read last */
+    __u32 next_sequence; /* of the first byte not parsed yet */
+    __u8 state;          /* enum http_state */
+    __u8 line;           /* enum line_state */
+    __u8 method;         /* of the request being read */
+    __u8 flags;          /* enum half_flags */
 };
-SHARED_SIZE(struct http_half, 40);
+SHARED_SIZE(struct http_half, 24);
+
+/* The head that a direction has sent last, for repeat_head. */
+struct http_head {
+    __u64 hash;
+    __u32 body_length; /* its Content-Length */
+    __u16 bytes;       /* 0: none */
+    __u8 misses;       /* heads in a row that were not the one before */
+    __u8 padding;
+};
+SHARED_SIZE(struct http_head, 16);
 
 /* What a direction needs when segments are lost, reordered or the last. */
 struct http_order {
     __u32 ahead_from; /* bytes [ahead_from, ahead_to) have passed before those in front of them */
     __u32 ahead_to;
     __u32 fin_sequence;
+    __u32 ahead_ends; /* the bytes up to ahead_to end like a last chunk */
 };
-
-/* A connection. Its head counts the requests begun (queued) and done (answered, or given up). What every message touches
- * stands in the first 128 bytes. */
-struct http_connection {
-    struct limpet_connection_head head;
-    struct http_half halves[2]; /* by enum http_direction */
-    __u64 newest;               /* the request queued last, start_ns << 4 | method */
-    __u32 row;                  /* of the response counted last */
-    __u32 row_key;              /* … and what it was found by; 0: none */
-    __u32 response_length;      /* Content-Length of the response head read last */
-    __u32 request_length;       /* … of the request head */
-
-    __u64 older[QUEUE_LENGTH];  /* requests before the newest, by number modulo QUEUE_LENGTH */
-    struct http_order order[2]; /* by enum http_direction */
-    __u8 older_methods[METHODS_KEPT /
-                       2]; /* of requests before the newest, by number modulo METHODS_KEPT, two to a byte */
-    __u8 padding[8];
-};
-SHARED_SIZE(struct http_connection, LIMPET_CONNECTION_BYTES);
 
 enum http_direction { INGRESS = 0, EGRESS = 1 };
+
+/* A connection, as limpet_connection lays it out: a line that is read, a line that every message writes, and the rest. Arrays
+ * of two are by enum http_direction. */
+struct http_connection {
+    struct limpet_connection_head head;
+    struct http_head heads[2];
+    __u32 row;     /* of the response counted last */
+    __u32 row_key; /* … and what it was found by; 0: none */
+
+    __u16 last_used; /* the agent's */
+    __u16 begun;     /* requests queued */
+    __u16 done;      /* … and answered, or given up */
+    __u16 status;    /* of the response being read */
+    __u64 newest;    /* the request queued last, start_ns << 4 | method */
+    struct http_half halves[2];
+
+    __u64 older[QUEUE_LENGTH]; /* requests before the newest, by number modulo QUEUE_LENGTH */
+    struct http_order order[2];
+    __u8 older_methods[METHODS_KEPT / 2]; /* … by number modulo METHODS_KEPT, two to a byte */
+};
+SHARED_SIZE(struct http_connection, LIMPET_CONNECTION_BYTES);
 
 #endif

@@ -137,17 +137,17 @@ Connection::Connection(const HttpProbe& probe, bool is_server) : probe_(probe), 
     take_slot_anew();
 }
 
-void Connection::send(From side, std::string_view payload, uint8_t flags, uint64_t stamp_ns)
+void Connection::send(From side, std::string_view payload, uint8_t flags, uint64_t time_ns)
 {
     do {
         const std::string_view piece = payload.substr(0, kSegmentBytes);
         payload.remove_prefix(piece.size());
-        send_at(side, sent_[side == From::kServer], piece, payload.empty() ? flags : 0, stamp_ns);
+        send_at(side, sent_[side == From::kServer], piece, payload.empty() ? flags : 0, time_ns);
         sent_[side == From::kServer] += static_cast<uint32_t>(piece.size());
     } while (!payload.empty());
 }
 
-void Connection::send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags, uint64_t stamp_ns)
+void Connection::send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags, uint64_t time_ns)
 {
     const bool is_ingress = (side == From::kClient) == is_server_;
     const int owner = ask_tap();
@@ -155,12 +155,12 @@ void Connection::send_at(From side, uint32_t offset, std::string_view payload, u
         return; // the tap would not call the parser
     const std::vector<unsigned char> packet = tcp_packet(payload, kFirstSequence + offset, side == From::kServer);
     __sk_buff context{};
-    context.cb[0] = slot_;
-    context.cb[1] = static_cast<uint32_t>(kHeadersBytes) |
-                    (flags | (owner == 0 ? kUndecided : 0) | (is_ingress ? 0 : kEgress)) << 16;
-    context.cb[2] = static_cast<uint32_t>(payload.size());
-    context.cb[3] = kFirstSequence + offset;
-    context.tstamp = stamp_ns;
+    const uint32_t all_flags = flags | (owner == 0 ? kUndecided : 0) | (is_ingress ? 0 : kEgress);
+    context.cb[0] = slot_ | static_cast<uint32_t>(kHeadersBytes) << 16;
+    context.cb[1] = static_cast<uint32_t>(payload.size()) | all_flags << 24;
+    context.cb[2] = kFirstSequence + offset;
+    context.cb[3] = static_cast<uint32_t>(time_ns);
+    context.cb[4] = static_cast<uint32_t>(time_ns >> 32);
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
                 .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
                 .repeat = 1);

@@ -62,10 +62,10 @@ public:
     Connection(const HttpProbe& probe, bool is_server);
 
     // The next segment of one side, in order. Payloads longer than a test packet are cut into several.
-    void send(From side, std::string_view payload, uint8_t flags = 0, uint64_t stamp_ns = 0);
+    void send(From side, std::string_view payload, uint8_t flags = 0, uint64_t time_ns = 0);
 
     // A segment at a place of its own: `offset` counts from the side's first byte.
-    void send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags = 0, uint64_t stamp_ns = 0);
+    void send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags = 0, uint64_t time_ns = 0);
 
     // What was counted for this connection: "GET 200=2, HEAD 404=1"; "" for nothing.
     [[nodiscard]] std::string counted() const;

@@ -28,6 +28,8 @@
 #define LIMPET_STREAM "limpet/stream"
 #define LIMPET_CONNECTIONS 16384
 #define LIMPET_MAX_PARSERS 16
+#define LIMPET_SEGMENT_LENGTH 0xffffff
+#define LIMPET_SEGMENT_FLAGS_SHIFT 24
 #define LIMPET_PASS 1
 
 enum limpet_segment_flags {
@@ -38,8 +40,9 @@ enum limpet_segment_flags {
 };
 
 /* What the tap knows of a segment. Packed into skb->cb[] by the tap; the layout is part of the ABI:
- *   cb[0] slot   cb[1] offset | flags << 16   cb[2] length   cb[3] sequence   cb[4] reserved, 0 */
+ *   cb[0] slot | offset << 16   cb[1] length | flags << 24   cb[2] sequence   cb[3], cb[4] low and high half of the time */
 struct limpet_segment {
+    __u64 time_ns;  /* CLOCK_MONOTONIC: when TCP sent it, or when it arrived */
     __u32 slot;     /* of the connection, for limpet_connection_at */
     __u32 offset;   /* of the first payload byte in the packet */
     __u32 length;   /* payload bytes; 0 only with FIN or RST */
@@ -86,11 +89,12 @@ struct {
 static __always_inline struct limpet_segment limpet_segment_of(const struct __sk_buff *skb)
 {
     return (struct limpet_segment){
-        .slot = skb->cb[0],
-        .offset = skb->cb[1] & 0xffff,
-        .flags = skb->cb[1] >> 16 & 0xff,
-        .length = skb->cb[2],
-        .sequence = skb->cb[3],
+        .time_ns = (__u64)skb->cb[4] << 32 | skb->cb[3],
+        .slot = skb->cb[0] & 0xffff,
+        .offset = skb->cb[0] >> 16,
+        .length = skb->cb[1] & LIMPET_SEGMENT_LENGTH,
+        .flags = skb->cb[1] >> LIMPET_SEGMENT_FLAGS_SHIFT,
+        .sequence = skb->cb[2],
     };
 }
 
@@ -117,12 +121,19 @@ static __always_inline void limpet_hand_off(struct limpet_connection_head *head)
     head->verdict = LIMPET_VERDICT_NOBODY;
 }
 
+/* All that belongs to the connection's owner becomes 0. */
+static __always_inline void limpet_clear_state(struct limpet_connection *connection)
+{
+    connection->begun = connection->done = 0;
+    __builtin_memset(connection->known, 0, sizeof(connection->known));
+    __builtin_memset(connection->state, 0, sizeof(connection->state));
+}
+
 /* Clears the state, for the next parser. */
 static __always_inline void limpet_decline(struct __sk_buff *skb, struct limpet_connection *connection)
 {
-    connection->head.begun = connection->head.done = 0;
-    __builtin_memset(connection->state, 0, sizeof(connection->state));
-    if (skb->cb[1] >> 16 & LIMPET_SEGMENT_UNDECIDED)
+    limpet_clear_state(connection);
+    if (skb->cb[1] >> LIMPET_SEGMENT_FLAGS_SHIFT & LIMPET_SEGMENT_UNDECIDED)
         bpf_tail_call(skb, &limpet_parsers, limpet_parser_number + 1);
     else
         connection->head.verdict = LIMPET_VERDICT_UNDECIDED;

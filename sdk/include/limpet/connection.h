@@ -3,10 +3,12 @@
  * One TCP connection at one end, as the agent's tap and the parser that owns it remember it: a value of the map
  * limpet_connections, which both sides of a stream probe may map. Plain C for both.
  *
- * The head belongs to the agent, but for `begun` and `done`; the state behind it belongs to the parser that owns the
- * connection. It is all zeros when the connection begins and when a parser meets it first. Both stand together because the
- * first touch of a page and of a line is what a segment of a quiet connection costs: two lines next to each other are
- * fetched at the price of one. Keep what every segment needs within the first LIMPET_HOT_STATE_BYTES.
+ * The head and `last_used` belong to the agent, the rest to the parser that owns the connection. It is all zeros when the
+ * connection begins and when a parser meets it first.
+ *
+ * What a segment costs is above all the cache lines that come from another CPU: a connection's two directions run on two. The
+ * first line is for what is found out once and then only read, so that both CPUs keep it; the second one for what changes
+ * with every message. Keep what every segment needs within these two.
  */
 #ifndef LIMPET_CONNECTION_H
 #define LIMPET_CONNECTION_H
@@ -14,7 +16,6 @@
 #include <linux/types.h>
 
 #define LIMPET_CONNECTION_BYTES 256
-#define LIMPET_HOT_STATE_BYTES 104
 
 struct limpet_connection_head {
     __u64 cookie;         /* of the socket; 0: free */
@@ -23,14 +24,17 @@ struct limpet_connection_head {
     __u16 generation;     /* differs from that of the slot's last user */
     __u32 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
     __u16 workload;       /* number of the workload that owns the socket; 0: unknown */
-    __u16 begun;     /* the owner's: requests begun, and those done. Where they differ, the connection is displaced */
-    __u16 done;      /* last, and counted as evicted; each is written by one direction only */
-    __u16 last_used; /* in units of about a second */
+    __u16 touched;        /* written to have the line fetched, never read */
+    __u32 reserved;
 };
 
 struct limpet_connection {
     struct limpet_connection_head head;
-    __u8 state[LIMPET_CONNECTION_BYTES - sizeof(struct limpet_connection_head)];
+    __u8 known[40];  /* the owner's: what it reads with every message and seldom writes */
+    __u16 last_used; /* the agent's: in units of about a second */
+    __u16 begun;     /* the owner's: requests begun, and those done. Where they differ, the connection is displaced */
+    __u16 done;      /* last, and counted as evicted; each is written by one direction only */
+    __u8 state[LIMPET_CONNECTION_BYTES - 70]; /* the owner's */
 };
 
 #endif
