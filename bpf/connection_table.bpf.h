@@ -22,6 +22,10 @@ _Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
                    __builtin_offsetof(struct limpet_connection, last_used) == 64,
                "four cache lines; the first is for reading");
 
+/* Segments that parsers are shown of a connection before it is nobody's. */
+#define TRIES_IF_FRESH 4
+#define TRIES_IF_ADOPTED 200
+
 #define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
 

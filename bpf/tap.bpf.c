@@ -3,8 +3,8 @@
  * The tap: sees every TCP segment of the host once per end, and hands it to the probe that owns the connection. Datagrams:
  * tap_datagram.bpf.h.
  *
- * Hooks   cgroup_skb ingress and egress on the root of cgroup2, one program for both; tp_btf/inet_sock_set_state for owners, early data and
- *         closing; iter/task_file for the sockets that are older than the agent.
+ * Hooks   cgroup_skb ingress and egress on the root of cgroup2, one program for both; tp_btf/inet_sock_set_state for owners,
+ *         early data and closing (tap_states.bpf.h); iter/task_file for the sockets that are older than the agent.
  * Maps    limpet_connections 4 MB, limpet_workloads 56 KB, limpet_workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
  * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call.
  *         A new connection: one socket-storage look-up more, in tap_open.
@@ -25,48 +25,19 @@
 #include "limpet/stats.bpf.h"
 #include "limpet/workload.bpf.h"
 #include "tap_datagram.bpf.h"
+#include "tap_states.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define TAP_OPEN 0     /* index of tap_open in limpet_parsers */
 #define FIRST_PARSER 1 /* undecided connections start there */
-#define TRIES_IF_FRESH 4
-#define TRIES_IF_ADOPTED 200
 
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
 
 LIMPET_PROGRAM(0, tap);
-LIMPET_PROGRAM(1, on_set_state);
 #define RUNS_TAP LIMPET_STAT_RUNS_0
-#define RUNS_SET_STATE (LIMPET_STAT_RUNS_0 + 1)
-
-/* The agent's own port, host order: connections of this host to it are not followed. */
-const volatile __u16 limpet_listen_port = 0;
-
-/* The last early segment of each CPU, until the accepted socket appears. */
-struct early_segment {
-    __u64 identity;
-    __u32 slot_plus_one; /* 0: none */
-    __u32 generation;
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct early_segment);
-} early_segments SEC(".maps");
-
-/* Identity of a connection whose socket does not exist yet: local port, remote port and address. Two remote hosts would
- * have to agree in 61 bits, in the time between two instructions, to be confused. */
-static __always_inline __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port)
-{
-    __u64 ports = (__u64)remote_port << 16 | local_port;
-
-    return ((((__u64)remote_word << 32 | ports) * 0x9e3779b97f4a7c15ULL) >> 3) | COOKIE_EARLY;
-}
 
 /* Where the TCP header begins; 0 for anything that is not TCP over IPv4 or IPv6. Headers are linear on both hooks. */
 static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end)
@@ -192,19 +163,6 @@ static __always_inline __u64 identity_of_packet(const struct __sk_buff *skb)
     return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]));
 }
 
-static __always_inline void remember_early(__u64 identity, const struct limpet_connection *connection, __u32 slot)
-{
-    struct early_segment *early;
-    __u32 zero = 0;
-
-    early = bpf_map_lookup_elem(&early_segments, &zero);
-    if (!early)
-        return;
-    early->identity = identity;
-    early->generation = connection->head.generation;
-    early->slot_plus_one = slot + 1;
-}
-
 /* A segment of a connection without a slot. */
 SEC(LIMPET_STREAM)
 int tap_open(struct __sk_buff *skb)
@@ -253,93 +211,4 @@ int tap_open(struct __sk_buff *skb)
     skb->cb[1] |= LIMPET_SEGMENT_UNDECIDED << LIMPET_SEGMENT_FLAGS_SHIFT;
     bpf_tail_call(skb, &limpet_parsers, FIRST_PARSER);
     return LIMPET_PASS;
-}
-
-/* True for a connection of this host to the agent's own server: a scrape is not part of the host's work. */
-static __always_inline int reaches_agent(struct sock *sk)
-{
-    __be32 word;
-
-    if (!limpet_listen_port || BPF_CORE_READ(sk, __sk_common.skc_dport) != bpf_htons(limpet_listen_port))
-        return 0;
-    if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
-        word = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-        return (word & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000) ||
-               word == BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
-    }
-    /* the last words of two addresses of this host's family are as good as the whole: same network, same host part */
-    word = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
-    return word == BPF_CORE_READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]);
-}
-
-static __always_inline void own(struct sock *sk, struct task_struct *task, int is_client)
-{
-    struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-
-    if (owner)
-        owner->workload = is_client && reaches_agent(sk) ? LIMPET_WORKLOAD_SELF : limpet_workload_of(task);
-}
-
-/* The accepted socket of the early segment that this CPU has just parsed takes over its slot. */
-static __always_inline void take_early_slot(struct sock *sk)
-{
-    struct early_segment *early;
-    struct limpet_connection *connection;
-    struct limpet_socket *owner;
-    __u32 zero = 0, slot, remote;
-
-    early = bpf_map_lookup_elem(&early_segments, &zero);
-    if (!early || !early->slot_plus_one)
-        return;
-    if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-        remote = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
-    else
-        remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
-    if (early->identity != early_identity(remote, bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
-                                          BPF_CORE_READ(sk, __sk_common.skc_num)))
-        return;
-    connection = connection_open(bpf_get_socket_cookie(sk), 0, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, &slot);
-    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (connection && owner) {
-        connection->head.alias_plus_one = early->slot_plus_one;
-        owner->slot_plus_one = early->slot_plus_one;
-        owner->generation = early->generation;
-    }
-    early->slot_plus_one = 0;
-}
-
-static __always_inline void forget(struct sock *sk)
-{
-    struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
-    struct limpet_connection *connection;
-    __u64 cookie;
-    __u32 slot;
-
-    if (!owner || !owner->slot_plus_one)
-        return;
-    slot = owner->slot_plus_one - 1;
-    owner->slot_plus_one = 0;
-    connection = limpet_connection_at(slot);
-    if (connection && connection->head.generation == (__u16)owner->generation)
-        __sync_lock_test_and_set(&connection->head.cookie, 0);
-    cookie = bpf_get_socket_cookie(sk);
-    slot = connection_set(cookie);
-    connection = connection_find(cookie, &slot); /* what pointed to it, where it stood for another */
-    if (connection)
-        __sync_lock_test_and_set(&connection->head.cookie, 0);
-}
-
-SEC("tp_btf/inet_sock_set_state")
-int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
-{
-    limpet_count(RUNS_SET_STATE);
-    if (new_state == TCP_CLOSE)
-        forget(sk);
-    else if (new_state == TCP_SYN_SENT)
-        own(sk, bpf_get_current_task_btf(), 1);
-    else if (new_state == TCP_LISTEN)
-        own(sk, bpf_get_current_task_btf(), 0);
-    else if (new_state == TCP_ESTABLISHED && old_state == TCP_SYN_RECV)
-        take_early_slot(sk);
-    return 0;
 }

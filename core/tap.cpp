@@ -95,8 +95,9 @@ Result<Tap> Tap::load(uint16_t listen_port)
 
 Result<std::vector<std::string>> Tap::attach_owners()
 {
-    if (const Done attached = object_.attach("on_set_state", -1); !attached)
-        return attached.error();
+    for (const char* program : {"on_set_state", "on_set_state_again"})
+        if (const Done attached = object_.attach(program, -1); !attached)
+            return attached.error();
     std::vector<std::string> missing = missing_;
     for (const char* iterator : kIterators)
         if (object_.program_fd(iterator) >= 0)

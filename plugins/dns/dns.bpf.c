@@ -97,11 +97,12 @@ static __always_inline int is_dns_connection(const struct __sk_buff *skb)
 SEC(LIMPET_STREAM)
 int on_segment(struct __sk_buff *skb)
 {
-    struct dns_connection *connection = (void *)limpet_connection_at(skb->cb[0]);
+    struct limpet_segment segment = limpet_segment_of(skb);
+    struct dns_connection *connection = (void *)limpet_connection_at(segment.slot);
 
     if (!connection)
         return LIMPET_PASS;
-    if (skb->cb[1] >> 16 & LIMPET_SEGMENT_UNDECIDED) {
+    if (segment.flags & LIMPET_SEGMENT_UNDECIDED) {
         if (!is_dns_connection(skb)) {
             limpet_decline(skb, (struct limpet_connection *)connection);
             return LIMPET_PASS;
@@ -109,7 +110,7 @@ int on_segment(struct __sk_buff *skb)
         limpet_claim(&connection->head);
     }
     limpet_count(LIMPET_STAT_RUNS_0 + 1);
-    if (skb->cb[2])
+    if (segment.length)
         read_segment(skb, connection);
     return LIMPET_PASS;
 }

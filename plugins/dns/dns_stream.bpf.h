@@ -37,9 +37,14 @@ struct dns_half {
 
 struct dns_connection {
     struct limpet_connection_head head;
+    __u8 known[40];
+    __u16 of_the_agent[4];     /* last_used; no request is ever begun */
     struct dns_half halves[2]; /* received, sent */
 };
-_Static_assert(sizeof(struct dns_connection) <= LIMPET_CONNECTION_BYTES, "fits the tap's slot");
+_Static_assert(sizeof(struct dns_connection) <= LIMPET_CONNECTION_BYTES &&
+                   __builtin_offsetof(struct dns_connection, of_the_agent) ==
+                       __builtin_offsetof(struct limpet_connection, last_used),
+               "fits the tap's slot");
 
 /* One segment on its way. */
 struct stream_run {
@@ -94,7 +99,7 @@ static __always_inline void gather(struct __sk_buff *skb, struct dns_half *half,
 /* Reads on by one piece. A function of its own, that the verifier looks at once instead of once per round. */
 __noinline int read_piece(struct __sk_buff *skb, struct stream_run *run)
 {
-    struct dns_connection *connection = (void *)limpet_connection_at(skb->cb[0]);
+    struct dns_connection *connection = (void *)limpet_connection_at(limpet_segment_of(skb).slot);
     struct dns_half *half;
     __u32 count, length;
 

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * The tap's view of a socket's life: who owns it, which early slot it takes over, when its connection is over.
+ *
+ * The kernel leaves a tracing program out where it is under way on that CPU already: in a task that was preempted in it, or
+ * beneath the interrupt that a packet came with. Under load this takes one event in a few hundred ("recursion_misses" of
+ * `bpftool prog`). So the hook has two programs, one right behind the other, of which the second finds nothing to do where
+ * the first one ran. All that they do can be done twice.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_tracing.h>
+
+#include "connection_table.bpf.h"
+#include "limpet/stats.bpf.h"
+#include "limpet/workload.bpf.h"
+
+LIMPET_PROGRAM(1, on_set_state);
+LIMPET_PROGRAM(2, on_set_state_again);
+#define RUNS_SET_STATE (LIMPET_STAT_RUNS_0 + 1)
+
+/* The agent's own port, host order: connections of this host to it are not followed. */
+const volatile __u16 limpet_listen_port = 0;
+
+/* The last early segment of each CPU, until the accepted socket appears. */
+struct early_segment {
+    __u64 identity;
+    __u32 slot_plus_one; /* 0: none */
+    __u32 generation;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct early_segment);
+} early_segments SEC(".maps");
+
+/* Identity of a connection whose socket does not exist yet: local port, remote port and address. Two remote hosts would
+ * have to agree in 61 bits, in the time between two instructions, to be confused. */
+static __always_inline __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port)
+{
+    __u64 ports = (__u64)remote_port << 16 | local_port;
+
+    return ((((__u64)remote_word << 32 | ports) * 0x9e3779b97f4a7c15ULL) >> 3) | COOKIE_EARLY;
+}
+
+static __always_inline void remember_early(__u64 identity, const struct limpet_connection *connection, __u32 slot)
+{
+    struct early_segment *early;
+    __u32 zero = 0;
+
+    early = bpf_map_lookup_elem(&early_segments, &zero);
+    if (!early)
+        return;
+    early->identity = identity;
+    early->generation = connection->head.generation;
+    early->slot_plus_one = slot + 1;
+}
+
+/* True for a connection of this host to the agent's own server: a scrape is not part of the host's work. */
+static __always_inline int reaches_agent(struct sock *sk)
+{
+    __be32 word;
+
+    if (!limpet_listen_port || BPF_CORE_READ(sk, __sk_common.skc_dport) != bpf_htons(limpet_listen_port))
+        return 0;
+    if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET) {
+        word = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+        return (word & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000) ||
+               word == BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+    }
+    /* the last words of two addresses of this host's family are as good as the whole: same network, same host part */
+    word = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
+    return word == BPF_CORE_READ(sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[3]);
+}
+
+/* `is_second`: the other program has nearly always seen to it. */
+static __always_inline void own(struct sock *sk, struct task_struct *task, int is_client, int is_second)
+{
+    struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+
+    if (owner && !(is_second && owner->workload != LIMPET_WORKLOAD_UNKNOWN))
+        owner->workload = is_client && reaches_agent(sk) ? LIMPET_WORKLOAD_SELF : limpet_workload_of(task);
+}
+
+/* The accepted socket of the early segment that this CPU has just parsed takes over its slot. */
+static __always_inline void take_early_slot(struct sock *sk)
+{
+    struct early_segment *early;
+    struct limpet_connection *connection;
+    struct limpet_socket *owner;
+    __u32 zero = 0, slot, remote;
+
+    early = bpf_map_lookup_elem(&early_segments, &zero);
+    if (!early || !early->slot_plus_one)
+        return;
+    if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+        remote = BPF_CORE_READ(sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32[3]);
+    else
+        remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+    if (early->identity != early_identity(remote, bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
+                                          BPF_CORE_READ(sk, __sk_common.skc_num)))
+        return;
+    connection = connection_open(bpf_get_socket_cookie(sk), 0, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, &slot);
+    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (connection && owner) {
+        connection->head.alias_plus_one = early->slot_plus_one;
+        owner->slot_plus_one = early->slot_plus_one;
+        owner->generation = early->generation;
+    }
+    early->slot_plus_one = 0;
+}
+
+static __always_inline void forget(struct sock *sk)
+{
+    struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
+    struct limpet_connection *connection;
+    __u64 cookie;
+    __u32 slot;
+
+    if (!owner || !owner->slot_plus_one)
+        return;
+    slot = owner->slot_plus_one - 1;
+    owner->slot_plus_one = 0;
+    connection = limpet_connection_at(slot);
+    if (connection && connection->head.generation == (__u16)owner->generation)
+        __sync_lock_test_and_set(&connection->head.cookie, 0);
+    cookie = bpf_get_socket_cookie(sk);
+    slot = connection_set(cookie);
+    connection = connection_find(cookie, &slot); /* what pointed to it, where it stood for another */
+    if (connection)
+        __sync_lock_test_and_set(&connection->head.cookie, 0);
+}
+
+static __always_inline int follow_state(struct sock *sk, int old_state, int new_state, int is_second)
+{
+    limpet_count(RUNS_SET_STATE + is_second);
+    if (new_state == TCP_CLOSE)
+        forget(sk);
+    else if (new_state == TCP_SYN_SENT)
+        own(sk, bpf_get_current_task_btf(), 1, is_second);
+    else if (new_state == TCP_LISTEN)
+        own(sk, bpf_get_current_task_btf(), 0, is_second);
+    else if (new_state == TCP_ESTABLISHED && old_state == TCP_SYN_RECV)
+        take_early_slot(sk);
+    return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
+{
+    return follow_state(sk, old_state, new_state, 0);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
+{
+    return follow_state(sk, old_state, new_state, 1);
+}
