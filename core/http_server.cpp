@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <exception>
+#include <stop_token>
 #include <thread>
 
 #include <civetweb.h>
@@ -44,13 +45,14 @@ void send(mg_connection* connection, const HttpPage& page, bool with_body)
 }
 
 // civetweb looks whether it is to stop every two seconds, or when somebody connects.
-void knock(const ListenAddress& listen)
+void knock(const std::stop_token& stopped, const ListenAddress& listen)
 {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    const OwnedFd socket(::socket(listen.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    const auto* address = reinterpret_cast<const sockaddr*>(&listen.address);
-    if (socket.is_open() && ::connect(socket.get(), address, listen.address_length) && errno != EINPROGRESS)
-        log(LogLevel::kDebug, "agent", "the HTTP server takes two seconds to stop");
+    while (!stopped.stop_requested()) {
+        const OwnedFd socket(::socket(listen.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        if (socket.is_open())
+            (void)::connect(socket.get(), reinterpret_cast<const sockaddr*>(&listen.address), listen.address_length);
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
 }
 
 } // namespace
@@ -144,7 +146,7 @@ HttpServer::~HttpServer()
 {
     door_.reset();
     if (context_) {
-        const std::jthread knocking(knock, inner_);
+        const std::jthread knocking([this](const std::stop_token& stopped) { knock(stopped, inner_); });
         mg_stop(context_);
     }
     mg_exit_library();

@@ -289,10 +289,7 @@ void DnsConnection::send(std::string_view bytes, bool is_from_server)
 void DnsConnection::send_at(uint32_t offset, std::string_view bytes, bool is_from_server)
 {
     __sk_buff context{};
-    context.cb[0] = slot_;
-    context.cb[1] = static_cast<uint32_t>(kHeadersBytes) | (is_server_ == is_from_server ? kEgress : 0) << 16;
-    context.cb[2] = static_cast<uint32_t>(bytes.size());
-    context.cb[3] = kFirstSequence + offset;
+    set_segment(context, slot_, bytes.size(), is_server_ == is_from_server ? kEgress : 0, kFirstSequence + offset, 0);
     run(dns_probe().program_fd("on_segment"), tcp_packet(bytes, kFirstSequence + offset, is_from_server), context, 1);
 }
 

@@ -156,11 +156,7 @@ void Connection::send_at(From side, uint32_t offset, std::string_view payload, u
     const std::vector<unsigned char> packet = tcp_packet(payload, kFirstSequence + offset, side == From::kServer);
     __sk_buff context{};
     const uint32_t all_flags = flags | (owner == 0 ? kUndecided : 0) | (is_ingress ? 0 : kEgress);
-    context.cb[0] = slot_ | static_cast<uint32_t>(kHeadersBytes) << 16;
-    context.cb[1] = static_cast<uint32_t>(payload.size()) | all_flags << 24;
-    context.cb[2] = kFirstSequence + offset;
-    context.cb[3] = static_cast<uint32_t>(time_ns);
-    context.cb[4] = static_cast<uint32_t>(time_ns >> 32);
+    set_segment(context, slot_, payload.size(), all_flags, kFirstSequence + offset, time_ns);
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
                 .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
                 .repeat = 1);

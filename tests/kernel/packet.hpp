@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <arpa/inet.h>
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
@@ -46,6 +47,17 @@ inline std::vector<unsigned char> tcp_packet(std::string_view payload, uint32_t 
     append(&tcp, sizeof tcp);
     append(payload.data(), payload.size());
     return bytes;
+}
+
+// What the tap hands a parser of streams: limpet_segment_of of limpet/stream.bpf.h, the other way round.
+inline void set_segment(__sk_buff& context, uint32_t slot, size_t length, uint32_t flags, uint32_t sequence,
+                        uint64_t time_ns)
+{
+    context.cb[0] = slot | static_cast<uint32_t>(kHeadersBytes) << 16;
+    context.cb[1] = static_cast<uint32_t>(length) | flags << 24;
+    context.cb[2] = sequence;
+    context.cb[3] = static_cast<uint32_t>(time_ns);
+    context.cb[4] = static_cast<uint32_t>(time_ns >> 32);
 }
 
 } // namespace limpet::test
