@@ -98,8 +98,7 @@ void add_losses(const AgentState& state, Families& families)
     for (const auto& [reason, stat] :
          {std::pair("encrypted", KernelStat::kUnseenEncrypted),
           std::pair("desynchronised", KernelStat::kUnseenDesynchronised), std::pair("limit", KernelStat::kUnseenLimit),
-          std::pair("handed_off", KernelStat::kUnseenHandedOff),
-          std::pair("memory", KernelStat::kUnseenMemory)})
+          std::pair("handed_off", KernelStat::kUnseenHandedOff), std::pair("memory", KernelStat::kUnseenMemory)})
         families.add(
             "limpet_unseen_total", MetricKind::kCounter,
             "What limpet knows that it could not follow: encrypted connections, lost message boundaries, segments "

@@ -79,7 +79,7 @@ static __noinline void bring_up_to_date(struct task_struct *task, struct cpu_thr
              since(&thread->system_ns, now->stime));
     __sync_fetch_and_add(&row->voluntary, since(&thread->voluntary, now->nvcsw));
     __sync_fetch_and_add(&row->involuntary, since(&thread->involuntary, now->nivcsw));
-    run_delay_ns = since(&thread->run_delay_ns, run->run_delay_ns);
+    run_delay_ns = since(&thread->run_delay_ns, now->sched_info.run_delay);
     __sync_fetch_and_add(&row->off_run_queue_ns, run_delay_ns);
     __sync_fetch_and_add(&row->run_queue_delay.sum, run_delay_ns);
     add_off_cpu(row, thread, run);
