@@ -28,6 +28,7 @@ _Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
 
 #define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
+#define OPENING_ROUNDS 256
 
 /* Jiffies in units of about a second at 250 Hz. */
 static __always_inline __u16 connection_age(void)
@@ -71,6 +72,15 @@ static __always_inline struct connection_claim claim_of(const struct limpet_conn
                                      connection->begun != connection->done};
 }
 
+/* Another CPU is opening the slot for `cookie`: waits for it, which takes it a fraction of a microsecond. */
+static __always_inline struct limpet_connection *connection_wait(struct limpet_connection *connection, __u64 cookie)
+{
+    for (__u32 i = 0; i < OPENING_ROUNDS; i++)
+        if (*(volatile __u64 *)&connection->head.cookie == cookie)
+            return connection;
+    return NULL;
+}
+
 /* Gives `cookie` a slot, of a new generation and with a state of zeros. Returns NULL when another CPU is opening the same
  * connection or took the same way at the same moment (the caller's segment is then lost to parsers). Both directions of a
  * connection may come here at once: the slot is reserved by an atomic exchange, filled, then shown. */
@@ -84,8 +94,12 @@ static __always_inline struct limpet_connection *connection_open(__u64 cookie, _
 #pragma unroll
     for (int way = 0; way < CONNECTION_WAYS; way++, place += CONNECTION_SETS) {
         candidate = limpet_connection_at(place);
-        if (!candidate || candidate->head.cookie == (cookie | COOKIE_OPENING))
+        if (!candidate)
             return NULL;
+        if (candidate->head.cookie == cookie || candidate->head.cookie == (cookie | COOKIE_OPENING)) {
+            *slot = place;
+            return connection_wait(candidate, cookie);
+        }
         if (!chosen || connection_goes_first(claim_of(candidate), claim_of(chosen))) {
             chosen = candidate;
             *slot = place;

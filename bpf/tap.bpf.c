@@ -205,9 +205,14 @@ int tap_open(struct __sk_buff *skb)
         owner->slot_plus_one = slot + 1;
         owner->generation = connection->head.generation;
     }
-    if (connection->head.verdict == LIMPET_VERDICT_NOBODY)
+    verdict = connection->head.verdict;
+    if (verdict == LIMPET_VERDICT_NOBODY)
         return LIMPET_PASS;
     skb->cb[0] |= slot;
+    if (verdict != LIMPET_VERDICT_UNDECIDED) { /* another CPU was faster */
+        bpf_tail_call(skb, &limpet_parsers, verdict);
+        return LIMPET_PASS;
+    }
     skb->cb[1] |= LIMPET_SEGMENT_UNDECIDED << LIMPET_SEGMENT_FLAGS_SHIFT;
     bpf_tail_call(skb, &limpet_parsers, FIRST_PARSER);
     return LIMPET_PASS;

@@ -165,13 +165,20 @@ static __always_inline int repeat(struct __sk_buff *skb, struct http_connection 
 {
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_half *half = &connection->halves[run->direction & 1];
+    int result;
 
     if (__builtin_expect(!is_plain(connection, &segment, run->direction), 0))
         return 0;
     run->position = segment.offset;
     run->end = segment.offset + segment.length;
-    if (repeat_head(skb, connection, run) == ADVANCE_ANSWERED)
+    result = repeat_head(skb, connection, run);
+    if (result >= ADVANCE_ANSWERED)
         end_response(skb, connection, run);
+    if (__builtin_expect(result == ADVANCE_TUNNEL, 0)) {
+        limpet_count(LIMPET_STAT_UNSEEN_HANDED_OFF);
+        limpet_hand_off(&connection->head);
+        return 1;
+    }
     if (__builtin_expect(run->position != run->end, 0))
         return 0;
     half->next_sequence += segment.length;
@@ -184,11 +191,14 @@ int on_segment(struct __sk_buff *skb)
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_connection *connection = (void *)limpet_connection_at(segment.slot);
     struct run run = {.now_ns = segment.time_ns, .direction = segment.flags & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS};
-    int result;
+    int result = ADVANCE_OK;
 
-    if (!connection || repeat(skb, connection, &run))
+    if (!connection)
         return LIMPET_PASS;
-    result = follow(skb, connection, &run);
+    limpet_enter(&connection->head, run.direction == EGRESS);
+    if (!repeat(skb, connection, &run))
+        result = follow(skb, connection, &run);
+    limpet_leave(&connection->head, run.direction == EGRESS);
     if (result == ADVANCE_NOT_HTTP) {
         limpet_decline(skb, (struct limpet_connection *)connection);
     } else if (result != ADVANCE_OK) {

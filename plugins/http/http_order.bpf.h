@@ -66,6 +66,12 @@ static __always_inline void note_ahead(struct http_half *half, struct http_order
     }
 }
 
+/* True where bytes that are missed take the length of the message with them, but not its beginning. */
+static __always_inline int loses_sight(const struct http_half *half)
+{
+    return half->state >= STATE_HEADERS && half->state <= STATE_BLIND && half->state != STATE_BODY;
+}
+
 /* Places a segment that does not begin at next_sequence. Returns how many of its bytes not to parse; all of them when it
  * brings nothing that can be parsed now. */
 static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_connection *connection,
@@ -86,6 +92,9 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_co
     }
     if (half->state == STATE_BODY && half->body_left >= (__u32)distance) {
         half->body_left -= (__u32)distance;
+    } else if (loses_sight(half)) {
+        half->state = STATE_BLIND;
+        half->body_left = segment->time_ns;
     } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_START) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;
@@ -114,7 +123,7 @@ static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_conn
         run->end = (__u32)passed;
         if (skip_body(half, run) == ADVANCE_ANSWERED)
             end_response(skb, connection, run);
-    } else if (half->state >= STATE_HEADERS && half->state <= STATE_BLIND && half->state != STATE_BODY) {
+    } else if (loses_sight(half)) {
         half->state = STATE_BLIND;
         half->body_left = run->now_ns;
         if (order->ahead_ends && end_message(half) == ADVANCE_ANSWERED)

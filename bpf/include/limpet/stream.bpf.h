@@ -50,6 +50,9 @@ struct limpet_segment {
     __u8 flags;     /* enum limpet_segment_flags */
 };
 
+/* Rounds that limpet_enter waits for another CPU: some microseconds, more than a segment takes. */
+#define LIMPET_ENTER_ROUNDS 64
+
 /* The parser's own number; written by the agent. */
 const volatile __u32 limpet_parser_number = 1;
 
@@ -102,6 +105,24 @@ static __always_inline struct limpet_segment limpet_segment_of(const struct __sk
 static __always_inline struct limpet_connection *limpet_connection_at(__u32 slot)
 {
     return bpf_map_lookup_elem(&limpet_connections, &slot);
+}
+
+/* Received segments of one connection may pass on two CPUs at once, where the network reorders them or steers them anew: a parser
+ * enters before it looks at the state and leaves before it returns or declines. What is sent is in order, by the socket's
+ * lock. Bounded: a parser that waits in vain goes on. */
+static __always_inline void limpet_enter(struct limpet_connection_head *head, __u32 is_egress)
+{
+    if (is_egress)
+        return;
+    for (__u32 i = 0; i < LIMPET_ENTER_ROUNDS; i++)
+        if (!__sync_val_compare_and_swap(&head->lock, 0, 1))
+            return;
+}
+
+static __always_inline void limpet_leave(struct limpet_connection_head *head, __u32 is_egress)
+{
+    if (!is_egress)
+        *(volatile __u32 *)&head->lock = 0;
 }
 
 static __always_inline void limpet_claim(struct limpet_connection_head *head)

@@ -25,7 +25,7 @@ struct limpet_connection_head {
     __u32 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
     __u16 workload;       /* number of the workload that owns the socket; 0: unknown */
     __u16 touched;        /* written to have the line fetched, never read */
-    __u32 reserved;
+    __u32 lock;           /* of the direction that is received, see limpet_enter */
 };
 
 struct limpet_connection {
