@@ -50,7 +50,10 @@ static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end
         offset = (__u32)(data[0] & 15) * 4;
         return data[9] == IPPROTO_TCP ? offset : 0;
     }
-    return data[6] == IPPROTO_TCP ? 40 : 0;
+    if (data[6] == IPPROTO_TCP)
+        return 40;
+    /* more than 64 KB at once (Linux: BIG TCP): a jumbo header of eight bytes stands in between (RFC 2675) */
+    return data[6] == IPPROTO_HOPOPTS && data + 48 <= end && data[40] == IPPROTO_TCP && !data[41] ? 48 : 0;
 }
 
 /* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. */
@@ -159,7 +162,7 @@ static __always_inline __u64 identity_of_packet(const struct __sk_buff *skb)
 
     if (!header || tcp + 4 > end || data + 24 > end)
         return 0;
-    __builtin_memcpy(&remote, header == 40 && data[0] >> 4 == 6 ? data + 20 : data + 12, sizeof(remote));
+    __builtin_memcpy(&remote, data[0] >> 4 == 6 ? data + 20 : data + 12, sizeof(remote));
     return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]));
 }
 

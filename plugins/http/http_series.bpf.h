@@ -81,7 +81,7 @@ static __always_inline void peer_of_packet(const struct __sk_buff *skb, __u32 di
     if (data + 40 > end)
         return;
     is_ipv4 = data[0] >> 4 == 4;
-    tcp = data + (is_ipv4 ? (__u32)(data[0] & 15) * 4 : 40);
+    tcp = data + (is_ipv4 ? (__u32)(data[0] & 15) * 4 : data[6] ? 40 : 48); /* 0: behind a jumbo header, see the tap */
     if (tcp + 4 > end)
         return;
     if (is_ipv4)

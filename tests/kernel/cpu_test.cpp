@@ -269,13 +269,13 @@ TEST_CASE("looks in between change nothing: each difference is taken once")
 TEST_CASE("what a process did before the probe came is not counted")
 {
     const Shell shell("limpet-older");
+    CpuProbe probe; // loading takes longer than the process lives
     const pid_t pid = shell.start("i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; sleep 1");
     uint64_t past_ns = 0;
     for (const auto deadline = std::chrono::steady_clock::now() + 10s;
          past_ns < 50'000'000 && std::chrono::steady_clock::now() < deadline;)
         std::ifstream("/proc/" + std::to_string(pid) + "/schedstat") >> past_ns;
     REQUIRE(past_ns >= 50'000'000);
-    CpuProbe probe;
     probe.attach();
     const Truth truth = end_of(pid);
     const Row row = settled_row(probe, shell.name(), truth.run_ns - past_ns);

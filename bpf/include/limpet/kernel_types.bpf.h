@@ -11,7 +11,8 @@
 #define LIMPET_KERNEL_TYPE __attribute__((preserve_access_index))
 
 enum { TCP_SYN_SENT = 2, TCP_SYN_RECV = 3, TCP_ESTABLISHED = 1, TCP_CLOSE = 7, TCP_LISTEN = 10 };
-enum { AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1, SOCK_DGRAM = 2, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_MPTCP = 262 };
+enum { AF_INET = 2, AF_INET6 = 10, SOCK_STREAM = 1, SOCK_DGRAM = 2 };
+enum { IPPROTO_HOPOPTS = 0, IPPROTO_TCP = 6, IPPROTO_UDP = 17, IPPROTO_MPTCP = 262 };
 enum { ETIMEDOUT = 110 };
 
 struct in6_addr {
