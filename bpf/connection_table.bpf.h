@@ -81,9 +81,9 @@ static __always_inline struct limpet_connection *connection_wait(struct limpet_c
     return NULL;
 }
 
-/* Gives `cookie` a slot, of a new generation and with a state of zeros. Returns NULL when another CPU is opening the same
- * connection or took the same way at the same moment (the caller's segment is then lost to parsers). Both directions of a
- * connection may come here at once: the slot is reserved by an atomic exchange, filled, then shown. */
+/* Gives `cookie` a slot, of a new generation and with a state of zeros. Both directions of a connection may come here at
+ * once: the slot is reserved by an atomic exchange, filled, then shown; who comes second waits and gets the same slot. Returns
+ * NULL when another connection took the way at the same moment (the caller's segment is then lost to parsers). */
 static __always_inline struct limpet_connection *connection_open(__u64 cookie, __u32 workload, __u8 verdict, __u8 tries,
                                                                  __u32 *slot)
 {

@@ -56,25 +56,6 @@ static __always_inline void begin_to_wait(const struct message *message, const s
     place_query(&query, place.first);
 }
 
-/* A query: sent by a client, or received by a server. */
-__noinline int take_query(struct __sk_buff *skb, struct message *message)
-{
-    struct question *question;
-    __u32 number = 0;
-
-    if (!message)
-        return 0;
-    question = borrow_question(&number);
-    if (!question)
-        return 0;
-    if (question_of(skb, message, question, number))
-        count_malformed(message->workload);
-    else
-        begin_to_wait(message, question);
-    return_question(question);
-    return 0;
-}
-
 /* Takes the query of that place out of the table, into `copy`. Returns 0 when there is none that still waits. */
 static __always_inline int close_query(struct place place, struct query *copy)
 {
@@ -130,8 +111,8 @@ static __always_inline void end_wait(struct __sk_buff *skb, struct message *mess
         __sync_fetch_and_add(&row->truncated, 1);
 }
 
-/* A response: received by a client, or sent by a server. */
-__noinline int take_response(struct __sk_buff *skb, struct message *message)
+/* A query or a response, at either end. */
+__noinline int take_lookup(struct __sk_buff *skb, struct message *message)
 {
     struct question *question;
     __u32 number = 0;
@@ -143,8 +124,10 @@ __noinline int take_response(struct __sk_buff *skb, struct message *message)
         return 0;
     if (question_of(skb, message, question, number))
         count_malformed(message->workload);
-    else
+    else if (message->flags & FLAG_IS_RESPONSE)
         end_wait(skb, message, question, number);
+    else
+        begin_to_wait(message, question);
     return_question(question);
     return 0;
 }
@@ -156,8 +139,6 @@ static __always_inline void take_message(struct __sk_buff *skb, struct message *
 
     if (opcode == OPCODE_UNASSIGNED || opcode > OPCODE_LAST)
         count_malformed(message->workload);
-    else if (opcode == OPCODE_QUERY && message->flags & FLAG_IS_RESPONSE)
-        take_response(skb, message);
     else if (opcode == OPCODE_QUERY)
-        take_query(skb, message);
+        take_lookup(skb, message);
 }

@@ -137,6 +137,18 @@ static __always_inline void repeat_query(struct query *query, const struct query
     query->state = QUERY_WAITS;
 }
 
+/* The query begins to wait for its answer. */
+static __always_inline void begin_query(struct query *query, const struct query *from)
+{
+    query->since_ns = from->since_ns;
+    query->hash = from->hash;
+    query->server = from->server;
+    query->workload = from->workload;
+    query->name = from->name;
+    query->type = from->type;
+    query->state = QUERY_WAITS;
+}
+
 /* A query of a client whose socket and id are those of one in the table. Returns 0 when that has just gone. */
 static __always_inline int meet_again(struct query *query, const struct query *again)
 {
@@ -147,13 +159,7 @@ static __always_inline int meet_again(struct query *query, const struct query *a
     } else { /* the id serves another question now */
         if (query->state == QUERY_WAITS)
             limpet_count(LIMPET_STAT_EVICTED);
-        query->since_ns = again->since_ns;
-        query->hash = again->hash;
-        query->server = again->server;
-        query->workload = again->workload;
-        query->name = again->name;
-        query->type = again->type;
-        query->state = QUERY_WAITS;
+        begin_query(query, again);
     }
     let_go(query, again->key);
     return 1;
@@ -161,13 +167,7 @@ static __always_inline int meet_again(struct query *query, const struct query *a
 
 static __always_inline void fill(struct query *query, const struct query *from)
 {
-    query->since_ns = from->since_ns;
-    query->hash = from->hash;
-    query->server = from->server;
-    query->workload = from->workload;
-    query->name = from->name;
-    query->type = from->type;
-    query->state = QUERY_WAITS;
+    begin_query(query, from);
     query->is_server = from->is_server;
     let_go(query, from->key);
 }

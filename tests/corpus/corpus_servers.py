@@ -9,7 +9,7 @@ import sys
 
 from support import places
 from support.ports import free_port
-from support.servers import KIB, Server
+from support.servers import KIB, NGINX_TEMPORARY_PATHS, Server
 
 SERVERS_DIR = pathlib.Path(__file__).resolve().parent / "servers"
 KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
@@ -62,11 +62,7 @@ events {{ worker_connections 4096; }}
 http {{
     log_format counted '$request_method $status $server_port';
     access_log {log} counted;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
+""" + NGINX_TEMPORARY_PATHS + """\
     keepalive_requests 10000000;
     large_client_header_buffers 8 128k;
     sendfile on;

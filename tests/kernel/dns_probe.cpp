@@ -16,8 +16,6 @@
 
 #include <limpet/connection.h>
 
-#include "manifest.hpp"
-#include "owned_fd.hpp"
 #include "packet.hpp"
 
 namespace limpet::test {
@@ -25,7 +23,6 @@ namespace limpet::test {
 namespace {
 
 constexpr uint32_t kHistogramWords = 24; // sum and 23 buckets, see limpet/histogram.bpf.h
-constexpr uint32_t kStatWords = 16;
 constexpr uint32_t kQueries = 4096;
 constexpr size_t kNameBytes = 256;
 constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early
@@ -50,11 +47,6 @@ struct Query {
     uint64_t since_ns;
     uint64_t rest[2];
 };
-
-std::runtime_error failure(const std::string& what)
-{
-    return std::runtime_error(errno_error(what).text);
-}
 
 template <typename Key, typename Visit>
 void for_each_key(int map_fd, Visit visit)
@@ -132,49 +124,7 @@ std::vector<unsigned char> udp_packet(std::string_view payload, bool is_ipv6, bo
     return bytes;
 }
 
-void run(int program_fd, const std::vector<unsigned char>& packet, __sk_buff context, uint32_t result)
-{
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
-                .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
-                .repeat = 1);
-    if (bpf_prog_test_run_opts(program_fd, &options))
-        throw failure("BPF_PROG_TEST_RUN");
-    if (options.retval != result)
-        throw std::runtime_error("the program returned " + std::to_string(options.retval));
-}
-
 } // namespace
-
-DnsProbe::DnsProbe() : object_(nullptr, bpf_object__close)
-{
-    const std::string path = LIMPET_BUILD_DIR "/plugins/dns.so";
-    const OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    auto sections = read_plugin_sections(file.get(), path);
-    if (!sections)
-        throw std::runtime_error(sections.error().text);
-    object_.reset(bpf_object__open_mem(sections->bpf_object.data(), sections->bpf_object.size(), nullptr));
-    if (!object_)
-        throw failure("open the BPF object of " + path);
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object_.get())
-        bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
-    bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "limpet_stats"),
-                             static_cast<uint32_t>(libbpf_num_possible_cpus()));
-    if (bpf_object__load(object_.get()))
-        throw failure("load the BPF object of " + path + " (needs root)");
-}
-
-DnsProbe::~DnsProbe() = default;
-
-int DnsProbe::program_fd(const char* name) const
-{
-    return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), name));
-}
-
-int DnsProbe::map_fd(const char* name) const
-{
-    return bpf_map__fd(bpf_object__find_map_by_name(object_.get(), name));
-}
 
 std::string DnsProbe::lookups(uint32_t workload) const
 {
@@ -224,18 +174,6 @@ std::string DnsProbe::name_of(std::string_view address) const
     return bpf_map_lookup_elem(map_fd("limpet_names"), address.data(), name) ? "" : name;
 }
 
-uint64_t DnsProbe::stat(uint32_t index) const
-{
-    uint64_t total = 0;
-    for (uint32_t cpu = 0; cpu < static_cast<uint32_t>(libbpf_num_possible_cpus()); ++cpu) {
-        uint64_t values[kStatWords] = {};
-        if (bpf_map_lookup_elem(map_fd("limpet_stats"), &cpu, values))
-            throw failure("read limpet_stats");
-        total += values[index];
-    }
-    return total;
-}
-
 void DnsProbe::tick_after(uint64_t ns) const
 {
     for (uint32_t slot = 0; slot < kQueries; ++slot) {
@@ -246,7 +184,7 @@ void DnsProbe::tick_after(uint64_t ns) const
         if (query.key && bpf_map_update_elem(map_fd("queries"), &slot, &query, BPF_ANY))
             throw failure("write a query");
     }
-    run(program_fd("on_tick"), std::vector<unsigned char>(64), __sk_buff{}, 0);
+    run_program(program_fd("on_tick"), std::vector<unsigned char>(64), __sk_buff{}, 0);
 }
 
 void DnsProbe::datagram(uint32_t workload, std::string_view payload, bool is_egress, bool is_ipv6,
@@ -257,7 +195,7 @@ void DnsProbe::datagram(uint32_t workload, std::string_view payload, bool is_egr
     context.cb[1] = (is_ipv6 ? 48 : 28) | (is_egress ? kEgress : 0) << 16;
     context.cb[2] = static_cast<uint32_t>(payload.size());
     context.cb[3] = is_egress ? 40000 << 16 | 53 : 53 << 16 | 40000;
-    run(program_fd("on_datagram"), udp_packet(payload, is_ipv6, is_multicast), context, 1);
+    run_program(program_fd("on_datagram"), udp_packet(payload, is_ipv6, is_multicast), context, 1);
 }
 
 const DnsProbe& dns_probe()
@@ -290,7 +228,8 @@ void DnsConnection::send_at(uint32_t offset, std::string_view bytes, bool is_fro
 {
     __sk_buff context{};
     set_segment(context, slot_, bytes.size(), is_server_ == is_from_server ? kEgress : 0, kFirstSequence + offset, 0);
-    run(dns_probe().program_fd("on_segment"), tcp_packet(bytes, kFirstSequence + offset, is_from_server), context, 1);
+    run_program(dns_probe().program_fd("on_segment"), tcp_packet(bytes, kFirstSequence + offset, is_from_server),
+                context, 1);
 }
 
 std::string DnsConnection::counted() const

@@ -13,20 +13,14 @@
 #include <string_view>
 #include <vector>
 
-struct bpf_object;
+#include "loaded_probe.hpp"
 
 namespace limpet::test {
 
 // The probe's BPF object, from the built dns.so, loaded on its own. Throws std::runtime_error with the reason.
-class DnsProbe {
+class DnsProbe : public LoadedProbe {
 public:
-    DnsProbe();
-    ~DnsProbe();
-    DnsProbe(const DnsProbe&) = delete;
-    DnsProbe& operator=(const DnsProbe&) = delete;
-
-    [[nodiscard]] int program_fd(const char* name) const;
-    [[nodiscard]] int map_fd(const char* name) const;
+    DnsProbe() : LoadedProbe("dns") {}
 
     // "n.test 1 NOERROR=2, …": name, type's number, code's number ("timeout" where there is none), count; sorted. Of a server
     // without the name.
@@ -36,18 +30,12 @@ public:
     [[nodiscard]] std::string totals(uint32_t workload) const;
     // The name offered for this address of 16 bytes; "" for none.
     [[nodiscard]] std::string name_of(std::string_view address) const;
-    // A counter of limpet_stats, added up over CPUs.
-    [[nodiscard]] uint64_t stat(uint32_t index) const;
-
     // All queries in flight become older by this much; then the agent's regular look at them.
     void tick_after(uint64_t ns) const;
 
     // Runs on_datagram on one datagram of IPv4 or IPv6 to (or from) port 53; throws when it does not let it pass.
     void datagram(uint32_t workload, std::string_view payload, bool is_egress, bool is_ipv6,
                   bool is_multicast = false) const;
-
-private:
-    std::unique_ptr<bpf_object, void (*)(bpf_object*)> object_;
 };
 
 // The one object of this process.

@@ -13,16 +13,13 @@
 
 #include <limpet/connection.h>
 
-#include "manifest.hpp"
-#include "owned_fd.hpp"
 #include "packet.hpp"
 
 namespace limpet::test {
 
 namespace {
 
-constexpr uint32_t kHistogramWords = 24; // sum and 23 buckets, see limpet/histogram.bpf.h
-constexpr uint32_t kStatWords = 16;
+constexpr uint32_t kHistogramWords = 24;        // sum and 23 buckets, see limpet/histogram.bpf.h
 constexpr size_t kSegmentBytes = 3000;          // BPF_PROG_TEST_RUN takes less than a page
 constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early in every test
 constexpr uint8_t kTries = 4;                   // TRIES_IF_FRESH in tap.bpf.c
@@ -40,45 +37,7 @@ struct KeyHead {
     uint8_t error;
 };
 
-std::runtime_error failure(const std::string& what)
-{
-    return std::runtime_error(errno_error(what).text);
-}
-
 } // namespace
-
-HttpProbe::HttpProbe() : object_(nullptr, bpf_object__close)
-{
-    const std::string path = LIMPET_BUILD_DIR "/plugins/http.so";
-    const OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    auto sections = read_plugin_sections(file.get(), path);
-    if (!sections)
-        throw std::runtime_error(sections.error().text);
-    object_.reset(bpf_object__open_mem(sections->bpf_object.data(), sections->bpf_object.size(), nullptr));
-    if (!object_)
-        throw failure("open the BPF object of " + path);
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, object_.get()) {
-        if (std::string_view(bpf_program__section_name(program)).starts_with("limpet/"))
-            bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
-    }
-    bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "limpet_stats"),
-                             static_cast<uint32_t>(libbpf_num_possible_cpus()));
-    if (bpf_object__load(object_.get()))
-        throw failure("load the BPF object of " + path + " (needs root)");
-}
-
-HttpProbe::~HttpProbe() = default;
-
-int HttpProbe::program_fd(const char* name) const
-{
-    return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), name));
-}
-
-int HttpProbe::map_fd(const char* name) const
-{
-    return bpf_map__fd(bpf_object__find_map_by_name(object_.get(), name));
-}
 
 std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table, uint32_t workload) const
 {
@@ -107,19 +66,6 @@ std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table
         requests.first_byte_ns += words[kHistogramWords];
     }
     return result;
-}
-
-uint64_t HttpProbe::stat(uint32_t index) const
-{
-    uint64_t total = 0;
-
-    for (uint32_t cpu = 0; cpu < static_cast<uint32_t>(libbpf_num_possible_cpus()); ++cpu) {
-        uint64_t values[kStatWords] = {};
-        if (bpf_map_lookup_elem(map_fd("limpet_stats"), &cpu, values))
-            throw failure("read limpet_stats");
-        total += values[index];
-    }
-    return total;
 }
 
 const HttpProbe& probe()
@@ -157,13 +103,7 @@ void Connection::send_at(From side, uint32_t offset, std::string_view payload, u
     __sk_buff context{};
     const uint32_t all_flags = flags | (owner == 0 ? kUndecided : 0) | (is_ingress ? 0 : kEgress);
     set_segment(context, slot_, payload.size(), all_flags, kFirstSequence + offset, time_ns);
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
-                .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
-                .repeat = 1);
-    if (bpf_prog_test_run_opts(probe_.program_fd("on_segment"), &options))
-        throw failure("BPF_PROG_TEST_RUN");
-    if (options.retval != 1)
-        throw std::runtime_error("the parser did not let the segment pass");
+    run_program(probe_.program_fd("on_segment"), packet, context, 1);
 }
 
 std::string Connection::counted() const

@@ -13,7 +13,7 @@
 
 #include <limpet/connection.h>
 
-struct bpf_object;
+#include "loaded_probe.hpp"
 
 namespace limpet::test {
 
@@ -28,15 +28,9 @@ constexpr uint32_t kUnseenLimit = 7;
 constexpr uint32_t kUnseenHandedOff = 8;
 
 // The probe's BPF object, from the built http.so, loaded on its own. Throws std::runtime_error with the reason.
-class HttpProbe {
+class HttpProbe : public LoadedProbe {
 public:
-    HttpProbe();
-    ~HttpProbe();
-    HttpProbe(const HttpProbe&) = delete;
-    HttpProbe& operator=(const HttpProbe&) = delete;
-
-    [[nodiscard]] int program_fd(const char* name) const;
-    [[nodiscard]] int map_fd(const char* name) const;
+    HttpProbe() : LoadedProbe("http") {}
 
     // One kind of request: how many, and the sums of their times in nanoseconds.
     struct Requests {
@@ -47,12 +41,6 @@ public:
 
     // Requests of one workload by "GET 200" or "GET 0 reset". `table`: http_server or http_client.
     [[nodiscard]] std::map<std::string, Requests> requests(const char* table, uint32_t workload) const;
-
-    // A counter of limpet_stats, added up over CPUs.
-    [[nodiscard]] uint64_t stat(uint32_t index) const;
-
-private:
-    std::unique_ptr<bpf_object, void (*)(bpf_object*)> object_;
 };
 
 // One end of one connection, with a workload of its own so that its counts stand alone.

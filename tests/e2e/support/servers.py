@@ -114,6 +114,14 @@ class Nginx(Server):
         return [places.private_executable("nginx"), "-p", self.directory, "-e", "stderr", "-c", config], {}
 
 
+NGINX_TEMPORARY_PATHS = """\
+    client_body_temp_path {directory}/body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+"""
+
 _NGINX_CONFIG = """\
 daemon off;
 user root;
@@ -124,11 +132,7 @@ events {{ worker_connections 4096; }}
 http {{
     log_format counted '$request_method $status $server_port $body_bytes_sent $request_length';
     access_log {log} counted;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
+""" + NGINX_TEMPORARY_PATHS + """\
     keepalive_requests 10000000;
     sendfile on;
     tcp_nopush on;

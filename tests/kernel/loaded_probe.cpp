@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "loaded_probe.hpp"
+
+#include <string_view>
+
+#include <fcntl.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "manifest.hpp"
+#include "owned_fd.hpp"
+
+namespace limpet::test {
+
+std::runtime_error failure(const std::string& what)
+{
+    return std::runtime_error(errno_error(what).text);
+}
+
+void run_program(int program_fd, const std::vector<unsigned char>& packet, __sk_buff context, uint32_t result)
+{
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
+                .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
+                .repeat = 1);
+    if (bpf_prog_test_run_opts(program_fd, &options))
+        throw failure("BPF_PROG_TEST_RUN");
+    if (options.retval != result)
+        throw std::runtime_error("the program returned " + std::to_string(options.retval));
+}
+
+LoadedProbe::LoadedProbe(const std::string& name) : object_(nullptr, bpf_object__close)
+{
+    const std::string path = LIMPET_BUILD_DIR "/plugins/" + name + ".so";
+    const OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    auto sections = read_plugin_sections(file.get(), path);
+    if (!sections)
+        throw std::runtime_error(sections.error().text);
+    object_.reset(bpf_object__open_mem(sections->bpf_object.data(), sections->bpf_object.size(), nullptr));
+    if (!object_)
+        throw failure("open the BPF object of " + path);
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object_.get()) {
+        if (std::string_view(bpf_program__section_name(program)).starts_with("limpet/"))
+            bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
+    }
+    bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "limpet_stats"),
+                             static_cast<uint32_t>(libbpf_num_possible_cpus()));
+    if (bpf_object__load(object_.get()))
+        throw failure("load the BPF object of " + path + " (needs root)");
+}
+
+LoadedProbe::~LoadedProbe() = default;
+
+int LoadedProbe::program_fd(const char* name) const
+{
+    return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), name));
+}
+
+int LoadedProbe::map_fd(const char* name) const
+{
+    return bpf_map__fd(bpf_object__find_map_by_name(object_.get(), name));
+}
+
+uint64_t LoadedProbe::stat(uint32_t index) const
+{
+    constexpr uint32_t kStatWords = 16;
+    uint64_t total = 0;
+
+    for (uint32_t cpu = 0; cpu < static_cast<uint32_t>(libbpf_num_possible_cpus()); ++cpu) {
+        uint64_t values[kStatWords] = {};
+        if (bpf_map_lookup_elem(map_fd("limpet_stats"), &cpu, values))
+            throw failure("read limpet_stats");
+        total += values[index];
+    }
+    return total;
+}
+
+} // namespace limpet::test
