@@ -13,7 +13,7 @@
  * A segment that meets a listening socket carries "early data": with deferred accept, or when the handshake's last ACK was
  * lost, the first request arrives before the accepted socket exists and is never filtered again. It is parsed at once,
  * under a slot that stands for its addresses and ports; the accepted socket, which the same CPU creates right behind,
- * gets that slot as its alias.
+ * gets that slot as its alias, at the latest with its first segment.
  */
 #include <linux/bpf.h>
 
@@ -166,6 +166,19 @@ static __always_inline __u64 identity_of_packet(const struct __sk_buff *skb)
     return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]));
 }
 
+/* The slot of a connection's early segment, where the event that hands it to the accepted socket has not come through. */
+static __always_inline struct limpet_connection *find_early(const struct bpf_sock *sk, __u32 *slot)
+{
+    __u32 ipv4 = sk->dst_ip4, ipv6 = sk->dst_ip6[3];
+    __u64 identity;
+
+    asm volatile("" : "+r"(ipv4), "+r"(ipv6)); /* both loaded: else the compiler chooses their offset */
+    identity =
+        early_identity(sk->family == AF_INET6 ? ipv6 : ipv4, bpf_ntohs((__be16)sk->dst_port), (__u16)sk->src_port);
+    *slot = connection_set(identity);
+    return connection_find(identity, slot);
+}
+
 /* A segment of a connection without a slot. */
 SEC(LIMPET_STREAM)
 int tap_open(struct __sk_buff *skb)
@@ -194,7 +207,14 @@ int tap_open(struct __sk_buff *skb)
         verdict = LIMPET_VERDICT_NOBODY;
     }
     slot = connection_set(cookie);
-    connection = is_early ? connection_find(cookie, &slot) : NULL; /* an early segment may come again */
+    connection = NULL;
+    if (is_early) { /* an early segment may come again */
+        connection = connection_find(cookie, &slot);
+    } else if (owner && !(owner->flags & LIMPET_SOCKET_CONNECTS)) {
+        connection = find_early(sk, &slot);
+        if (connection)
+            take_over(owner, cookie, slot, connection->head.generation);
+    }
     if (!connection)
         connection =
             connection_open(cookie, owner ? owner->workload : LIMPET_WORKLOAD_UNKNOWN, verdict, tries_of(sk), &slot);

@@ -2,10 +2,10 @@
  *
  * The tap's view of a socket's life: who owns it, which early slot it takes over, when its connection is over.
  *
- * The kernel leaves a tracing program out where it is under way on that CPU already: in a task that was preempted in it, or
- * beneath the interrupt that a packet came with. Under load this takes one event in a few hundred ("recursion_misses" of
- * `bpftool prog`). So the hook has two programs, one right behind the other, of which the second finds nothing to do where
- * the first one ran. All that they do can be done twice.
+ * The kernel leaves a tracing program out where it is under way on that CPU already, beneath the interrupt that a packet came
+ * with. Under load this takes one event in a few hundred ("recursion_misses" of `bpftool prog`). So the hook has two
+ * programs, one right behind the other, of which the second finds nothing to do where the first one ran. All that they do can
+ * be done twice. Some events still reach neither; what must not depend on them is made up for in tap_open.
  */
 #pragma once
 
@@ -83,17 +83,32 @@ static __always_inline void own(struct sock *sk, struct task_struct *task, int i
 {
     struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 
-    if (owner && !(is_second && owner->workload != LIMPET_WORKLOAD_UNKNOWN))
-        owner->workload = is_client && reaches_agent(sk) ? LIMPET_WORKLOAD_SELF : limpet_workload_of(task);
+    if (!owner || (is_second && owner->workload != LIMPET_WORKLOAD_UNKNOWN))
+        return;
+    owner->flags = is_client ? LIMPET_SOCKET_CONNECTS : 0;
+    owner->workload = is_client && reaches_agent(sk) ? LIMPET_WORKLOAD_SELF : limpet_workload_of(task);
 }
 
-/* The accepted socket of the early segment that this CPU has just parsed takes over its slot. */
+/* An accepted socket takes over the slot of its early segment: a slot of its own points there. */
+static __always_inline void take_over(struct limpet_socket *owner, __u64 cookie, __u32 early_slot, __u32 generation)
+{
+    struct limpet_connection *connection;
+    __u32 slot;
+
+    connection = connection_open(cookie, 0, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, &slot);
+    if (!connection)
+        return;
+    connection->head.alias_plus_one = early_slot + 1;
+    owner->slot_plus_one = early_slot + 1;
+    owner->generation = generation;
+}
+
+/* The accepted socket of the early segment that this CPU has just parsed. */
 static __always_inline void take_early_slot(struct sock *sk)
 {
     struct early_segment *early;
-    struct limpet_connection *connection;
     struct limpet_socket *owner;
-    __u32 zero = 0, slot, remote;
+    __u32 zero = 0, remote;
 
     early = bpf_map_lookup_elem(&early_segments, &zero);
     if (!early || !early->slot_plus_one)
@@ -105,13 +120,9 @@ static __always_inline void take_early_slot(struct sock *sk)
     if (early->identity != early_identity(remote, bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
                                           BPF_CORE_READ(sk, __sk_common.skc_num)))
         return;
-    connection = connection_open(bpf_get_socket_cookie(sk), 0, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, &slot);
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (connection && owner) {
-        connection->head.alias_plus_one = early->slot_plus_one;
-        owner->slot_plus_one = early->slot_plus_one;
-        owner->generation = early->generation;
-    }
+    if (owner)
+        take_over(owner, bpf_get_socket_cookie(sk), early->slot_plus_one - 1, early->generation);
     early->slot_plus_one = 0;
 }
 

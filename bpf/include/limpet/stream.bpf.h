@@ -67,6 +67,8 @@ struct {
     __type(value, struct limpet_connection);
 } limpet_connections SEC(".maps"); /* shared by the agent */
 
+#define LIMPET_SOCKET_CONNECTS 1 /* a client's: it has called connect() */
+
 /* What the agent remembers of a socket; a value begins with these members. */
 struct limpet_socket {
     __u32 workload;
