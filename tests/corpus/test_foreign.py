@@ -68,5 +68,5 @@ class ForeignTest(CorpusCase):
         for dialogue in DIALOGUES:
             self.speak(dialogue)
             clients.h2load(server.url(), 50, 5)
-        self.assertEqual(server.log_counts(), {("GET", "200"): 50 * len(DIALOGUES)})
+        self.assert_log_counts(server, {("GET", "200"): 50 * len(DIALOGUES)})
         self.assert_counts_equal_log(agent, server)

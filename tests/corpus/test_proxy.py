@@ -39,7 +39,7 @@ class ProxyProtocolTest(CorpusCase):
         url = self.server.url(address="127.0.0.1", port=self.server.proxy_port)
         clients.curl(url, "--haproxy-protocol", times=10)
         clients.curl(url + "missing", "--haproxy-protocol", "--head", times=3)
-        self.assertEqual(self.server.log_counts(), {("GET", "200"): 10, ("HEAD", "404"): 3})
+        self.assert_log_counts(self.server, {("GET", "200"): 10, ("HEAD", "404"): 3})
         self.assert_counts_equal_log(self.agent, self.server)
 
     @case("proxy", "raw socket: versions 1 and 2, IPv4, IPv6, unknown, local, long", "nginx, `listen … proxy_protocol`",
@@ -51,7 +51,7 @@ class ProxyProtocolTest(CorpusCase):
                 for _ in range(3):
                     connection.sendall(REQUEST)
                     clients.read_response(connection)
-        self.assertEqual(self.server.log_counts(), {("GET", "200"): 3 * len(HEADERS)})
+        self.assert_log_counts(self.server, {("GET", "200"): 3 * len(HEADERS)})
         self.assert_counts_equal_log(self.agent, self.server)
 
     @case("proxy", "raw socket: each header in single bytes", "scripted: nginx refuses headers in pieces", "the script")

@@ -46,7 +46,7 @@ class ScaleTest(CorpusCase):
         self.assert_counts_equal_log(agent, server)
         for start in range(0, IDLE_CONNECTIONS, 500):
             self.ask_all(connections[start:start + 500])
-        self.assertEqual(server.log_counts(), {("GET", "200"): 2 * IDLE_CONNECTIONS + 20_000})
+        self.assert_log_counts(server, {("GET", "200"): 2 * IDLE_CONNECTIONS + 20_000})
         self.assert_counts_equal_log(agent, server)
 
     @case("scale", "ab: 30,000 connections with a request each, 100 at once, HTTP/1.0", "nginx, two workers", "access log")
@@ -59,5 +59,5 @@ class ScaleTest(CorpusCase):
                               capture_output=True, text=True, timeout=60, check=True)
         print(f"{CHURN_CONNECTIONS / (time.monotonic() - begin):.0f} connections/s ", end="", flush=True)
         self.assertEqual(int(re.search(r"Complete requests: +(\d+)", done.stdout)[1]), CHURN_CONNECTIONS)
-        self.assertEqual(server.log_counts(), {("GET", "200"): CHURN_CONNECTIONS})
+        self.assert_log_counts(server, {("GET", "200"): CHURN_CONNECTIONS})
         self.assert_counts_equal_log(agent, server)

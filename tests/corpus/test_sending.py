@@ -11,7 +11,7 @@ class SendingTest(CorpusCase):
         agent = self.start_agent()
         result = clients.h2load(url or server.url(), requests, 20)
         self.assertEqual((result.answered, result.failed), (requests, 0), result.output)
-        self.assertEqual(server.log_counts(), {("GET", "200"): requests})
+        self.assert_log_counts(server, {("GET", "200"): requests})
         self.assert_counts_equal_log(agent, server)
 
     @case("sending", "h2load, 20 connections", "nginx, `sendfile on`", "access log")

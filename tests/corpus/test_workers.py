@@ -16,7 +16,7 @@ class WorkersTest(CorpusCase):
         agent = self.start_agent()
         result = clients.go_client(url or server.url(), requests, 20, keep_alive=False)
         self.assertEqual((result.answered, result.failed), (requests, 0), result.output)
-        self.assertEqual(server.log_counts(), {("GET", "200"): requests})
+        self.assert_log_counts(server, {("GET", "200"): requests})
         self.assert_counts_equal_log(agent, server)
         return agent
 
@@ -50,7 +50,7 @@ class WorkersTest(CorpusCase):
             for _ in range(20):
                 connection.sendall(REQUEST)
                 clients.read_response(connection)
-        self.assertEqual(server.log_counts(), {("GET", "200"): 20})
+        self.assert_log_counts(server, {("GET", "200"): 20})
         self.assert_counts_equal_log(agent, server)
         addresses = agent.metrics().label_values("http_client_request_duration_seconds_count", "server_address",
                                                  server_port=str(server.port))
@@ -70,5 +70,5 @@ class WorkersTest(CorpusCase):
                 for _ in range(5):
                     connection.sendall(REQUEST)
                     clients.read_response(connection)
-        self.assertEqual(server.log_counts(), {("GET", "200"): 50})
+        self.assert_log_counts(server, {("GET", "200"): 50})
         self.assert_counts_equal_log(agent, server)

@@ -136,7 +136,7 @@ class ClientAbortsTest(EndToEndCase):
             with self.assertRaisesRegex(AssertionError, "ended with 28"):
                 clients.curl(server.url("/?sleep=400ms"), "--max-time", "0.1")
         time.sleep(0.5)
-        self.assertEqual(server.log_counts(), {("GET", "200"): 5})
+        self.assert_log_counts(server, {("GET", "200"): 5})
 
         def problem():
             return "\n".join(f"{side}: {rows}" for side, rows in self.rows_of_both_sides(agent, server).items()

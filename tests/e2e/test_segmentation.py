@@ -89,7 +89,7 @@ class SegmentationTest(EndToEndCase):
                     connection.sendall(REQUEST * depth)
                     for _ in range(depth):
                         clients.read_response(connection)
-        self.assertEqual(server.log_counts(), {("GET", "200"): 5 * (2 + 8 + 32)})
+        self.assert_log_counts(server, {("GET", "200"): 5 * (2 + 8 + 32)})
         self.assert_counts_equal_log(agent, server)
 
 

@@ -23,7 +23,7 @@ class ShortConnectionsTest(EndToEndCase):
         server = self.start_server(server_class)
         agent = self.start_agent()
         request(server, connects)
-        self.assertEqual(sum(server.log_counts().values()), connects)
+        self.assert_log_counts(server, connects)
         self.assert_counts_equal_log(agent, server)
 
     def test_2000_connects_one_after_another(self):

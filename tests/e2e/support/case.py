@@ -93,6 +93,16 @@ class EndToEndCase(unittest.TestCase):
         self.addCleanup(server.stop)
         return server
 
+    def assert_log_counts(self, server, expected):
+        """The server's log says this: counts by (method, status), or how many requests in all. A server may write its
+        last line after its answer has arrived."""
+        def problem():
+            logged = server.log_counts()
+            if isinstance(expected, int):
+                logged = sum(logged.values())
+            return "" if logged == expected else f"the log: {logged}, expected: {expected}"
+        compare.wait_until_equal(problem)
+
     def assert_counts_equal_log(self, agent, server, failed=None, cut_off=0, since=None):
         """Per method and status, both sides of limpet equal the server's log.
 
