@@ -63,6 +63,17 @@ class WorkloadsTest(EndToEndCase):
         self.assertEqual(agent.metrics().label_values("http_server_request_duration_seconds_count", "container_id",
                                                       service_name=server.service_name), {group.path})
 
+    def test_a_process_that_was_moved_counts_for_the_cgroup_that_it_is_in_not_for_its_sockets(self):
+        group = cgroups.CgroupOfOwn()
+        self.addCleanup(group.close)
+        server = self.start_server(GoServer)
+        group.move(server.process.pid)
+        agent = self.start_agent()
+        clients.h2load(server.url(), 100, 5)
+        self.assert_counts_equal_log(agent, server)
+        self.assertEqual(agent.metrics().label_values("http_server_request_duration_seconds_count", "container_id",
+                                                      service_name=server.service_name), {group.path})
+
     def test_the_agents_own_server_and_its_scrapers_are_in_no_series(self):
         server = self.start_server(Nginx)
         agent = self.start_agent()

@@ -42,6 +42,11 @@ class CgroupOfOwn:
         joins = "; ".join(f"echo $$ > {directory}/cgroup.procs" for directory in self.directories)
         return ["/bin/sh", "-c", f'{joins}; exec "$@"', "sh"]
 
+    def move(self, pid):
+        """Moves a process that runs already; its sockets stay with the cgroup that they were made in."""
+        for directory in self.directories:
+            (directory / "cgroup.procs").write_text(str(pid))
+
     def close(self):
         """Removes the cgroups; their processes must have ended, which the kernel may notice a moment later."""
         for directory in self.directories:
