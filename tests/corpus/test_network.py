@@ -49,7 +49,7 @@ class BadLinkTest(CorpusCase):
         script = (f"import socket, sys\nfor _ in range(3):\n    s = socket.create_connection(('{SERVER_ADDRESS}', {server.port}))\n"
                   f"    s.setsockopt(socket.IPPROTO_TCP, {TCP_USER_TIMEOUT}, 300)\n"
                   "    print('connected', flush=True)\n    sys.stdin.readline()\n"
-                  f"    s.sendall({REQUEST!r})\n    try:\n        s.recv(1)\n    except TimeoutError:\n        print('timed out')\n")
+                  f"    s.sendall({REQUEST!r})\n    try:\n        s.recv(1)\n    except TimeoutError:\n        print('timed out', flush=True)\n")
         client = subprocess.Popen([*self.cable.client_end.wrapper, places.private_executable("python3"), "-c", script],
                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.addCleanup(client.kill)
