@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
  *
- * The sockets that are older than the agent: iterators that the agent runs when it starts give them their owners. Part of
- * the tap's object.
+ * The sockets whose owner no event tells: those that are older than the agent, and those of a process that has been moved
+ * to another cgroup since. The agent runs iterators over the files of processes: of all when it starts, of the ones that
+ * moved (limpet_moved) once a second. Part of the tap's object.
  */
 #pragma once
 
@@ -9,18 +10,23 @@
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
 
 #include "connection_table.bpf.h"
+#include "limpet/stats.bpf.h"
 #include "limpet/workload.bpf.h"
 
-/* Gives the sockets that are older than the agent their owner. */
-static __always_inline void adopt(struct sock *sk, __u32 workload)
+LIMPET_PROGRAM(3, on_attach_task);
+#define RUNS_ATTACH_TASK (LIMPET_STAT_RUNS_0 + 3)
+
+/* Gives a socket its owner; one that has an owner gets this one only when `is_move`. */
+static __always_inline void adopt(struct sock *sk, __u32 workload, int is_move)
 {
     struct limpet_socket *owner;
     struct limpet_connection *connection;
 
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!owner || owner->workload != LIMPET_WORKLOAD_UNKNOWN)
+    if (!owner || owner->workload == LIMPET_WORKLOAD_SELF || (!is_move && owner->workload != LIMPET_WORKLOAD_UNKNOWN))
         return;
     owner->workload = workload;
     if (!owner->slot_plus_one)
@@ -39,8 +45,7 @@ static __always_inline struct sock *socket_of_file(struct file *file, int type, 
     return sk && sk->sk_type == type && sk->sk_protocol == protocol ? sk : NULL;
 }
 
-SEC("iter/task_file")
-int on_task_file(struct bpf_iter__task_file *context)
+static __always_inline int adopt_file(const struct bpf_iter__task_file *context, int is_move)
 {
     struct task_struct *task = context->task;
     struct sock *sk = socket_of_file(context->file, SOCK_STREAM, IPPROTO_TCP);
@@ -48,8 +53,20 @@ int on_task_file(struct bpf_iter__task_file *context)
     if (!sk)
         sk = socket_of_file(context->file, SOCK_DGRAM, IPPROTO_UDP);
     if (task && sk)
-        adopt(sk, limpet_workload_of(task));
+        adopt(sk, limpet_workload_of(task), is_move);
     return 0;
+}
+
+SEC("iter/task_file")
+int on_task_file(struct bpf_iter__task_file *context)
+{
+    return adopt_file(context, 0);
+}
+
+SEC("iter/task_file")
+int on_moved_file(struct bpf_iter__task_file *context)
+{
+    return adopt_file(context, 1);
 }
 
 /* An MPTCP listener (Go's default) hands out plain TCP sockets to plain TCP clients: cloned from a TCP socket inside it
@@ -76,9 +93,7 @@ int on_mptcp_file(struct bpf_iter__task_file *context)
     return 0;
 }
 
-/* Sees the sockets of the network namespace that opened the iterator. */
-SEC("iter/tcp")
-int on_tcp_socket(struct bpf_iter__tcp *context)
+static __always_inline int adopt_listener(const struct bpf_iter__tcp *context, int is_move)
 {
     struct sock_common *common = context->sk_common;
     struct inet_connection_sock *listener = (struct inet_connection_sock *)common;
@@ -94,6 +109,40 @@ int on_tcp_socket(struct bpf_iter__tcp *context)
     address = (__u64)(long)BPF_CORE_READ(subflow, conn);
     workload = bpf_map_lookup_elem(&mptcp_owners, &address);
     if (workload)
-        adopt((struct sock *)common, *workload);
+        adopt((struct sock *)common, *workload, is_move);
+    return 0;
+}
+
+/* Both see the sockets of the network namespace that opened the iterator. */
+SEC("iter/tcp")
+int on_tcp_socket(struct bpf_iter__tcp *context)
+{
+    return adopt_listener(context, 0);
+}
+
+SEC("iter/tcp")
+int on_moved_tcp_socket(struct bpf_iter__tcp *context)
+{
+    return adopt_listener(context, 1);
+}
+
+/* Processes that were moved to another cgroup and that the agent has not looked at yet. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 256);
+    __type(key, __u32); /* process id, in the initial pid namespace */
+    __type(value, __u8);
+} limpet_moved SEC(".maps");
+
+/* A task is in its new cgroup; one that is forked into a cgroup does not come here. */
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(on_attach_task, struct cgroup *cgroup, const char *path, struct task_struct *task, int is_threadgroup)
+{
+    __u32 tgid = BPF_CORE_READ(task, tgid);
+    __u8 present = 1;
+
+    limpet_count(RUNS_ATTACH_TASK);
+    /* more in one second than there is room for: the rest stay with their old cgroup */
+    bpf_map_update_elem(&limpet_moved, &tgid, &present, BPF_ANY);
     return 0;
 }

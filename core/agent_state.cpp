@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent_state.hpp"
 
+#include <utility>
+
 #include "log.hpp"
 
 namespace limpet {
@@ -64,6 +66,9 @@ void AgentState::tick()
 {
     for (const auto& probe : probes)
         probe->tick();
+    if (const Done followed = tap.follow_moves(); !followed && !std::exchange(has_complained_of_moves, true))
+        log(LogLevel::kWarn, "agent",
+            followed.error().text + "; a process that is moved to another cgroup goes on counting for the old one");
 }
 
 } // namespace limpet

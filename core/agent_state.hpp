@@ -40,6 +40,7 @@ struct AgentState {
     Rings rings;                                // after probes
     CostMeter cost;
     std::chrono::duration<double> last_scrape{0};
+    bool has_complained_of_moves = false;
 
     // REQUIRES, for all of these: mutex is held.
     [[nodiscard]] std::vector<MeteredProgram> metered_programs() const;

@@ -126,4 +126,19 @@ Done read_iterator(int link_fd, const std::string& program)
     }
 }
 
+Done run_iterator_for(int program_fd, const std::string& program, uint32_t tgid)
+{
+    bpf_iter_link_info scope{};
+    scope.task.pid = tgid;
+    LIBBPF_OPTS(bpf_link_create_opts, options);
+    if (tgid != 0) {
+        options.iter_info = &scope;
+        options.iter_info_len = sizeof(scope);
+    }
+    const OwnedFd link(bpf_link_create(program_fd, 0, BPF_TRACE_ITER, &options));
+    if (!link.is_open())
+        return errno_error("cannot attach the iterator " + program);
+    return read_iterator(link.get(), program);
+}
+
 } // namespace limpet

@@ -5,6 +5,7 @@
 // Functions without state. Links live as long as their file descriptor, so nothing stays behind when the agent dies.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "libbpf_owned.hpp"
@@ -23,5 +24,9 @@ namespace limpet {
 
 // Creates an iterator from the link and reads it to its end.
 Done read_iterator(int link_fd, const std::string& program);
+
+// Attaches an iterator, reads it to its end and detaches it. A `tgid` limits a task iterator to that process (kernel 6.1,
+// f0d74c4da1f0); 0 does not.
+Done run_iterator_for(int program_fd, const std::string& program, uint32_t tgid);
 
 } // namespace limpet

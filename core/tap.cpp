@@ -19,7 +19,12 @@ namespace limpet {
 namespace {
 
 constexpr const char* kTcpIterator = "on_tcp_socket"; // sees one network namespace
-constexpr std::array<const char*, 3> kIterators = {"on_task_file", "on_mptcp_file", kTcpIterator}; // in this order
+constexpr const char* kMptcpIterator = "on_mptcp_file";
+constexpr std::array<const char*, 3> kIterators = {"on_task_file", kMptcpIterator, kTcpIterator}; // in this order
+constexpr const char* kMoves = "on_attach_task";
+constexpr const char* kMovedFiles = "on_moved_file";
+constexpr const char* kMovedListeners = "on_moved_tcp_socket"; // sees one network namespace
+constexpr size_t kMovesAtOnce = 256;
 constexpr const char* kStreamParsers = "limpet_parsers";
 constexpr const char* kDatagramParsers = "limpet_datagram_parsers"; // number 0 is the tap's own
 constexpr const char* kPortOwners = "limpet_datagram_ports";
@@ -34,6 +39,9 @@ std::vector<ManifestProgram> optional_programs()
     programs.reserve(kIterators.size());
     for (const char* iterator : kIterators)
         programs.push_back({iterator, true, "", "sockets that are older than the agent stay without an owner"});
+    for (const char* program : {kMoves, kMovedFiles, kMovedListeners})
+        programs.push_back(
+            {program, true, "", "a process that is moved to another cgroup goes on counting for the old one"});
     return programs;
 }
 
@@ -99,6 +107,9 @@ Result<std::vector<std::string>> Tap::attach_owners()
         if (const Done attached = object_.attach(program, -1); !attached)
             return attached.error();
     std::vector<std::string> missing = missing_;
+    if (object_.program_fd(kMoves) >= 0)
+        if (const Done attached = object_.attach(kMoves, -1); !attached)
+            missing.push_back(attached.error().text);
     for (const char* iterator : kIterators)
         if (object_.program_fd(iterator) >= 0)
             if (const Done attached = object_.attach(iterator, -1); !attached)
@@ -134,6 +145,51 @@ Done Tap::meet_other_namespaces()
         bpf_map_get_next_key(object_.map_fd("mptcp_owners"), nullptr, &first_owner))
         return done();
     return run_in_other_network_namespaces(kNetworkNamespaces, [this] { return object_.run_iterator(kTcpIterator); });
+}
+
+std::vector<uint32_t> Tap::take_moved()
+{
+    const int moved = object_.map_fd("limpet_moved");
+    std::vector<uint32_t> processes;
+    uint32_t tgid = 0;
+    while (processes.size() < kMovesAtOnce && bpf_map_get_next_key(moved, nullptr, &tgid) == 0) {
+        (void)bpf_map_delete_elem(moved, &tgid);
+        processes.push_back(tgid);
+    }
+    return processes;
+}
+
+// The listeners inside the MPTCP sockets of these processes.
+Done Tap::move_listeners(const std::vector<uint32_t>& processes)
+{
+    const int owners = object_.map_fd("mptcp_owners");
+    uint64_t socket = 0;
+    while (bpf_map_get_next_key(owners, nullptr, &socket) == 0)
+        (void)bpf_map_delete_elem(owners, &socket);
+    for (const uint32_t tgid : processes)
+        if (const Done met = run_iterator_for(object_.program_fd(kMptcpIterator), kMptcpIterator, tgid); !met)
+            return met;
+    if (bpf_map_get_next_key(owners, nullptr, &socket))
+        return done();
+    const auto run = [this] { return run_iterator_for(object_.program_fd(kMovedListeners), kMovedListeners, 0); };
+    if (const Done moved = run(); !moved)
+        return moved;
+    return run_in_other_network_namespaces(kNetworkNamespaces, run);
+}
+
+Done Tap::follow_moves()
+{
+    if (!object_.is_attached(kMoves) || object_.program_fd(kMovedFiles) < 0)
+        return done();
+    const std::vector<uint32_t> processes = take_moved();
+    if (processes.empty())
+        return done();
+    for (const uint32_t tgid : processes)
+        if (const Done moved = run_iterator_for(object_.program_fd(kMovedFiles), kMovedFiles, tgid); !moved)
+            return moved;
+    if (object_.program_fd(kMptcpIterator) < 0 || object_.program_fd(kMovedListeners) < 0)
+        return done();
+    return move_listeners(processes);
 }
 
 uint32_t Tap::free_parser_number() const

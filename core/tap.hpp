@@ -45,6 +45,8 @@ public:
     Done attach_segments(int cgroup_fd);
     // Meets the sockets that were accepted while the hooks were being attached.
     void adopt_again();
+    // The sockets of processes that were moved to another cgroup since the last call.
+    Done follow_moves();
 
     // The lowest parser number that is free; 0 when there is none.
     [[nodiscard]] uint32_t free_parser_number() const;
@@ -65,6 +67,8 @@ public:
 private:
     explicit Tap(BpfObject object) : object_(std::move(object)) {}
     Done meet_other_namespaces();
+    [[nodiscard]] std::vector<uint32_t> take_moved();
+    Done move_listeners(const std::vector<uint32_t>& processes);
     void forget_connections(uint32_t parser);
     Done enter(const char* programs, uint32_t number, int program_fd);
 

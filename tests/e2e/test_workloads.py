@@ -74,6 +74,32 @@ class WorkloadsTest(EndToEndCase):
         self.assertEqual(agent.metrics().label_values("http_server_request_duration_seconds_count", "container_id",
                                                       service_name=server.service_name), {group.path})
 
+    def test_a_process_that_is_moved_while_the_agent_runs_counts_for_its_new_cgroup(self):
+        agent = self.start_agent()
+        for server_class in (Nginx, GoServer):  # Go's listener is an MPTCP socket
+            with self.subTest(server_class.__name__):
+                group = cgroups.CgroupOfOwn()
+                self.addCleanup(group.close)
+                server = self.start_server(server_class)
+                clients.h2load(server.url(), 50, 5)
+                group.move(server.process.pid)
+                self.assert_next_requests_count_for(group, agent, server)
+                self.assert_counts_equal_log(agent, server)
+
+    def assert_next_requests_count_for(self, group, agent, server):
+        """Once the agent has followed the move, which takes it a second, all requests count for the new cgroup."""
+        def counted():
+            return agent.metrics().total("http_server_request_duration_seconds_count", container_id=group.path,
+                                         service_name=server.service_name)
+
+        def first_problem():
+            clients.curl(server.url())
+            return "" if counted() else "requests count for the old cgroup"
+        compare.wait_until_equal(first_problem)
+        before = counted()
+        clients.h2load(server.url(), 100, 5)
+        compare.wait_until_equal(lambda: "" if counted() - before == 100 else f"{counted() - before} of 100 requests")
+
     def test_the_agents_own_server_and_its_scrapers_are_in_no_series(self):
         server = self.start_server(Nginx)
         agent = self.start_agent()
