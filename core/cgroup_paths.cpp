@@ -137,6 +137,23 @@ std::string without_connection_instance(const std::string& unit)
     return unit.substr(0, at + 1) + ".service";
 }
 
+// "run-r<hex>.service", "run-u12.scope", "run-p7-i8.service": a unit that systemd-run names after nothing. Each is another
+// one, so that all of a slice are one container, told apart by executable.
+std::optional<CgroupIdentity> transient_identity(const std::vector<std::string>& parts)
+{
+    for (const std::string& part : parts) {
+        if (!part.starts_with("run-") || part.size() < 6 || std::string_view("rup").find(part[4]) == std::string::npos)
+            continue;
+        const size_t end = part.find_first_not_of("0123456789abcdef-i", 5);
+        if (end == 5 || end == std::string::npos)
+            continue;
+        const std::string kind = part.substr(end);
+        if (kind == ".service" || kind == ".scope")
+            return CgroupIdentity{"/" + parts[0] + (parts[0] == part ? "" : "/run" + kind), ""};
+    }
+    return std::nullopt;
+}
+
 std::optional<CgroupIdentity> service_identity(const std::vector<std::string>& parts)
 {
     constexpr std::string_view kService = ".service";
@@ -175,6 +192,8 @@ CgroupIdentity identity_of_cgroup(std::string_view path)
         return *container;
     if (parts[0] == "user.slice")
         return {"/user.slice", ""};
+    if (auto transient = transient_identity(parts))
+        return *transient;
     if (auto service = service_identity(parts))
         return *service;
     std::string whole;
