@@ -77,7 +77,7 @@ int on_datagram(struct __sk_buff *skb)
     message.body = datagram.offset + HEADER_BYTES;
     message.end = datagram.offset + datagram.length;
     read_header(&message, &header);
-    if (message.is_egress == !(message.flags & FLAG_IS_RESPONSE))
+    if (is_of_client(&message))
         message.server = (__u32)peer;
     else
         message.peer = peer;

@@ -48,7 +48,7 @@ static __always_inline void begin_to_wait(const struct message *message, const s
     struct query *known;
 
     if (message->is_egress) {
-        query.name = knows_name(question) ? number_of_name(&question->key) : NAME_OTHER;
+        query.name = knows_name(question) ? number_of_name(question) : NAME_OTHER;
         known = find_query(place);
         if (known && meet_again(known, &query))
             return;
@@ -68,20 +68,21 @@ static __always_inline int close_query(struct place place, struct query *copy)
     return copy->state == QUERY_WAITS;
 }
 
-/* The whole response code of a response that ends `query`. What of it cannot be read is counted. */
+/* The whole response code of a response that ends `query`. A client's is read to its end, or the sixteenth record; a
+ * server's only where a code above 15 may be: behind no answers. What of it cannot be read is counted. */
 static __always_inline int code_of(struct __sk_buff *skb, const struct message *message,
                                    const struct question *question, __u32 number)
 {
     /* the last byte of what fits into the map of names tells whether the name does */
-    int is_offering = !message->is_egress && !(question->key.words[LIMPET_NAME_BYTES / 8 - 1] >> 56);
+    int is_offering = !message->is_egress && question->hash && !(question->key.words[LIMPET_NAME_BYTES / 8 - 1] >> 56);
     int code;
 
-    if (!knows_name(question))
+    if (message->is_cut || message->body == message->end || (message->is_egress && message->answers))
         return CODE_OF(message->flags);
     code = read_records(skb, message, question, number, is_offering);
     if (code >= 0)
         return code;
-    if (!message->is_cut && !(message->flags & FLAG_IS_TRUNCATED))
+    if (!(message->flags & FLAG_IS_TRUNCATED))
         count_malformed(message->workload);
     return CODE_OF(message->flags);
 }

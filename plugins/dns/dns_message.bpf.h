@@ -64,6 +64,12 @@ static __always_inline void read_header(struct message *message, const struct dn
     message->records = message->answers + bpf_ntohs(header->authorities) + bpf_ntohs(header->additionals);
 }
 
+/* True at the end that asks: its queries go out, its responses come in. */
+static __always_inline int is_of_client(const struct message *message)
+{
+    return message->is_egress == !(message->flags & FLAG_IS_RESPONSE);
+}
+
 #define NAME_WORDS 32
 
 /* A name as text, lower-case, without the last dot ("." for the root), 0 up to the end; and whose it is. */
@@ -140,20 +146,19 @@ static __always_inline __u64 lower_case(__u64 word)
     return word | ((from_a ^ above_z) & ~word & highs) >> 2;
 }
 
-/* Lower case, zeros behind `length`, and the hash. `loaded`: bytes that may not be zero. Not static, as all that is called
+/* Lower case and zeros behind `length`; the hash. `loaded`: bytes that may not be zero. Not static, as all that is called
  * where the verifier has many states: it looks at such a function once. */
 __noinline int finish_name(__u32 number, __u32 length, __u32 loaded)
 {
     struct question *question = question_at(number);
-    __u64 hash;
+    __u64 hash = 0;
+    __u32 i;
 
     if (!question)
         return 0;
-    hash = question->type;
-
-    for (__u32 i = 0; i < NAME_WORDS && i * 8 < loaded; i++) {
+    for (i = 0; i < NAME_WORDS && i * 8 < length; i++) {
         __u64 word = question->key.words[i];
-        __u32 left = length > i * 8 ? length - i * 8 : 0;
+        __u32 left = length - i * 8;
 
         if (left < 8)
             word &= (1ULL << (left * 8)) - 1;
@@ -162,6 +167,8 @@ __noinline int finish_name(__u32 number, __u32 length, __u32 loaded)
         hash = (hash ^ word) * 0x9e3779b97f4a7c15ULL;
         hash ^= hash >> 29;
     }
+    for (; i < NAME_WORDS && i * 8 < loaded; i++)
+        question->key.words[i] = 0;
     question->hash = (__u32)(hash >> 32) ^ (__u32)hash;
     return 0;
 }
@@ -174,8 +181,8 @@ static __always_inline int has_no_question(const struct message *message)
            (message->flags & FLAG_IS_RESPONSE && CODE_OF(message->flags) && message->body == message->end);
 }
 
-/* Reads the first question into the borrowed one of that number; one that is not there is one about the root, of type 0. Returns 0, or
- * -1 when it cannot be read. */
+/* Reads the first question into the borrowed one of that number; one that is not there is one about the root, of type 0. A server's
+ * is not finished: nothing asks for its name. Returns 0, or -1 when it cannot be read. */
 __noinline int read_question(struct __sk_buff *skb, struct message *message, __u32 number)
 {
     struct question *question = question_at(number);
@@ -216,7 +223,8 @@ __noinline int read_question(struct __sk_buff *skb, struct message *message, __u
     question->type = bpf_ntohs(type);
     if (!at)
         question->key.text[0] = '.';
-    finish_name(number, at ? at - 1 : 1, loaded);
+    if (is_of_client(message))
+        finish_name(number, at ? at - 1 : 1, loaded);
     return 0;
 }
 

@@ -30,7 +30,7 @@ enum query_state { QUERY_WAITS = 0, QUERY_IS_LATE = 1 };
 struct query {
     __u64 key;
     __u64 since_ns;
-    __u32 hash;   /* of the question */
+    __u32 hash;   /* of the question's name */
     __u32 server; /* of a client's query: whom it was sent to */
     __u16 workload;
     __u16 name;
@@ -154,7 +154,7 @@ static __always_inline int meet_again(struct query *query, const struct query *a
 {
     if (!hold(query, again->key))
         return 0;
-    if (query->hash == again->hash) {
+    if (query->hash == again->hash && query->type == again->type) {
         repeat_query(query, again);
     } else { /* the id serves another question now */
         if (query->state == QUERY_WAITS)
