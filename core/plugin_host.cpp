@@ -87,8 +87,8 @@ uint64_t monotonic_ns()
 } // namespace
 
 PluginHost::PluginHost(const Manifest& manifest, const std::map<std::string, ConfigValue>& values,
-                       uint32_t series_limit)
-    : manifest_(manifest), values_(values), series_limit_(series_limit)
+                       uint32_t series_limit, NameLookup name_of)
+    : manifest_(manifest), values_(values), series_limit_(series_limit), name_of_(std::move(name_of))
 {
     fill(table_.functions);
     table_.owner = this;
@@ -148,6 +148,9 @@ void PluginHost::fill(limpet_host& functions)
         kept_in([&] { of(host).sample(metric, workload, labels, label_count, value); });
     };
     functions.now_ns = [](const limpet_host*) { return monotonic_ns(); };
+    functions.name_of = [](const limpet_host* host, const uint8_t* address, limpet_text* out) {
+        return kept_in<int32_t>(0, [&] { return of(host).name(address, out); });
+    };
 }
 
 std::string PluginHost::take_reason()
@@ -198,6 +201,15 @@ int32_t PluginHost::view(limpet_text map, limpet_map_view* out)
         found = views_.emplace(name, std::move(*mapped)).first;
     }
     *out = {found->second.data(), array_stride(object_->map_value_size_bytes(name)), object_->map_entries(name), 0};
+    return 1;
+}
+
+int32_t PluginHost::name(const uint8_t* address, limpet_text* out)
+{
+    name_ = valid_utf8(name_of_(address));
+    if (name_.empty())
+        return 0;
+    *out = text_of(name_);
     return 1;
 }
 

@@ -25,9 +25,13 @@ namespace limpet {
 class BpfObject;
 class Workloads;
 
+// The name behind an address of 16 bytes, "" when none is known.
+using NameLookup = std::function<std::string(const uint8_t* address)>;
+
 class PluginHost {
 public:
-    PluginHost(const Manifest& manifest, const std::map<std::string, ConfigValue>& values, uint32_t series_limit);
+    PluginHost(const Manifest& manifest, const std::map<std::string, ConfigValue>& values, uint32_t series_limit,
+               NameLookup name_of);
     PluginHost(const PluginHost&) = delete;
     PluginHost& operator=(const PluginHost&) = delete;
 
@@ -65,6 +69,7 @@ private:
     const T* value(limpet_text key) const;
     int32_t item(limpet_text key, uint32_t index, limpet_text* out);
     int32_t view(limpet_text map, limpet_map_view* out);
+    int32_t name(const uint8_t* address, limpet_text* out);
     void sample(limpet_text metric, uint32_t workload, const limpet_label* labels, size_t label_count, double number);
 
     Table table_{};
@@ -74,6 +79,8 @@ private:
     std::mutex reason_mutex_; // fail() may come from any thread
     std::string reason_;      // guarded by reason_mutex_
     std::string item_text_;   // of the last config_item() that was a number
+    NameLookup name_of_;
+    std::string name_; // of the last name_of()
     const BpfObject* object_ = nullptr;
     std::map<std::string, MappedMap> views_;
     const Workloads* workloads_ = nullptr; // during collect()

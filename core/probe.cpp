@@ -135,8 +135,9 @@ Done Probe::make_instance(const PluginFile& file)
     if (!library)
         return library.error();
     const limpet_plugin* plugin = keep_mapped(std::move(*library));
-    instance_ = std::make_unique<PluginInstance>(
-        plugin, std::make_unique<PluginHost>(manifest_, config_.values, table_rows(1024)));
+    auto host = std::make_unique<PluginHost>(manifest_, config_.values, table_rows(1024),
+                                             [tap = tap_](const uint8_t* address) { return tap->name_of(address); });
+    instance_ = std::make_unique<PluginInstance>(plugin, std::move(host));
     if (const Done created = instance_->create(); !created)
         return created;
     return instance_->configure();

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <bit>
+#include <bpf/bpf.h>
+#include <cstring>
 
 #include "bpf_attach.hpp"
 #include "bpf_loader.hpp"
@@ -28,6 +30,7 @@ constexpr size_t kMovesAtOnce = 256;
 constexpr const char* kStreamParsers = "limpet_parsers";
 constexpr const char* kDatagramParsers = "limpet_datagram_parsers"; // number 0 is the tap's own
 constexpr const char* kPortOwners = "limpet_datagram_ports";
+constexpr const char* kNames = "limpet_names";
 constexpr size_t kPorts = 65536;
 constexpr uint8_t kUndecided = 0; // limpet_connection_head::verdict
 constexpr uint8_t kNobody = 255;
@@ -265,6 +268,14 @@ void Tap::forget_connections(uint32_t parser)
         if (verdict == parser || verdict == kUndecided || verdict == kNobody)
             __atomic_store_n(&head.cookie, 0, __ATOMIC_RELAXED);
     }
+}
+
+std::string Tap::name_of(const uint8_t* address) const
+{
+    std::vector<char> text(object_.map_value_size_bytes(kNames));
+    if (bpf_map_lookup_elem(object_.map_fd(kNames), address, text.data()))
+        return "";
+    return {text.data(), strnlen(text.data(), text.size())};
 }
 
 Result<Workloads> Tap::workloads(CgroupPaths paths)

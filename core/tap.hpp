@@ -59,6 +59,9 @@ public:
     [[nodiscard]] Result<uint32_t> add_datagram_parser(int program_fd, const std::vector<uint16_t>& ports);
     void clear_datagram_parser(uint32_t number);
 
+    // What a probe has offered as the name behind an address of 16 bytes, IPv4 as ::ffff:a.b.c.d; "" when none has.
+    [[nodiscard]] std::string name_of(const uint8_t* address) const;
+
     [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
     [[nodiscard]] const BpfObject& object() const { return object_; }
     [[nodiscard]] const KernelStats& stats() const { return stats_; }

@@ -45,12 +45,12 @@ TEST_CASE("a table is read with its labels, where they lie and how they are deco
     REQUIRE(metrics.tables.size() == 1);
     const SeriesLayout& table = metrics.tables[0];
     CHECK(table.table == "every");
-    CHECK(table.key_size_bytes == 24);
-    CHECK(table.slot_size_bytes == 32);
-    CHECK(table.used_offset_bytes == 24);
+    CHECK(table.key_size_bytes == 28);
+    CHECK(table.slot_size_bytes == 36);
+    CHECK(table.used_offset_bytes == 28);
     CHECK(table.row_size_bytes == 232);
 
-    REQUIRE(table.labels.size() == 5);
+    REQUIRE(table.labels.size() == 6);
     CHECK(table.labels[0].decoder == LabelDecoder::kWorkload);
     CHECK(table.labels[1].name == "status_code");
     CHECK(table.labels[1].offset_bytes == 4);
@@ -58,6 +58,10 @@ TEST_CASE("a table is read with its labels, where they lie and how they are deco
     CHECK(table.labels[2].items == std::vector<std::string>{"_OTHER", "GET", "HEAD"});
     CHECK(table.labels[3].items == std::vector<std::string>{"", "reset"});
     CHECK(table.labels[4].decoder == LabelDecoder::kIp);
+    CHECK(table.labels[5].decoder == LabelDecoder::kTextOf);
+    CHECK(table.labels[5].items == std::vector<std::string>{"every_texts"});
+    CHECK(table.labels[5].offset_bytes == 24);
+    CHECK(table.labels[5].size_bytes == 4);
 }
 
 TEST_CASE("a row's metrics are read with unit, place, options and bounds; untagged members are none")
@@ -75,7 +79,7 @@ TEST_CASE("a row's metrics are read with unit, place, options and bounds; untagg
     const RowMetric& sent = metric_named(table, "every_sent_bytes_total");
     CHECK(sent.kind == MetricKind::kCounter);
     CHECK(sent.offset_bytes == 192);
-    CHECK(sent.labels == std::vector<uint32_t>{0, 1, 2, 4});
+    CHECK(sent.labels == std::vector<uint32_t>{0, 1, 2, 4, 5});
     REQUIRE(sent.constants.size() == 1);
     CHECK(sent.constants[0].name == "role");
     CHECK(sent.constants[0].value == "client");
@@ -92,6 +96,9 @@ TEST_CASE("variables that the config fills are read")
     REQUIRE(metrics.config.size() == 1);
     CHECK(metrics.config[0].variable == "slow_ns");
     CHECK(metrics.config[0].config_key == "slow");
+    REQUIRE(metrics.ports.size() == 1);
+    CHECK(metrics.ports[0].variable == "served_ports");
+    CHECK(metrics.ports[0].config_key == "ports");
 }
 
 TEST_CASE("the list for people has the exported labels and units, sorted by name, each metric once")
@@ -104,7 +111,7 @@ TEST_CASE("the list for people has the exported labels and units, sorted by name
     CHECK(delay.unit == "seconds");
     CHECK(delay.bounds_config_key == "delay_buckets");
     CHECK(delay.labels == std::vector<std::string>{"container_id", "service_name", "status_code", "method",
-                                                   "error_type", "peer_address"});
+                                                   "error_type", "peer_address", "reason"});
     CHECK(metrics->back().labels.back() == "role");
 }
 
@@ -116,6 +123,7 @@ TEST_CASE("every mistake is reported at once, with struct and member")
     for (const char* expected :
          {"struct wrong_key.number: \"le\" is not a label name", "struct wrong_key.word: decoder \"roman\" is unknown",
           "struct wrong_key.address: decoder \"ip\" is unknown or does not fit a member of 4 bytes",
+          "struct wrong_key.text: decoder \"text_of:texts\" is unknown or does not fit a member of 12 bytes",
           "struct wrong_key.second: label \"twice\" is declared twice", "struct wrong_key: has padding",
           "struct wrong_row.count: \"wrong_things\" is a counter and must end in \"_total\"",
           "struct wrong_row.gauge: \"wrong_gauge_total\" ends in \"_total\"",

@@ -2,11 +2,21 @@
  *
  * Declarations of every kind, for bpf_metrics_test. Never loaded into a kernel.
  */
+#include <limpet/datagram.bpf.h>
 #include <limpet/probe.bpf.h>
 
 LIMPET_BOUNDS(delay_bounds, "ns", "delay_buckets");
 
 const volatile __u64 slow_ns LIMPET_TAG("config|slow") = 0;
+
+LIMPET_PORTS(served_ports, "ports");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, 8);
+    __type(key, __u32);
+    __type(value, char[32]);
+} every_texts SEC(".maps");
 
 struct every_key {
     LIMPET_LABEL(__u32, workload, "workload", "workload");
@@ -14,13 +24,15 @@ struct every_key {
     LIMPET_LABEL(__u8, method, "method", "enum:_OTHER,GET,HEAD");
     LIMPET_LABEL(__u8, error, "error_type", "enum:,reset");
     LIMPET_LABEL_BYTES(16, peer, "peer_address", "ip");
+    LIMPET_LABEL(__u32, reason, "reason", "text_of:every_texts");
 };
 
 struct every_row {
     LIMPET_HISTOGRAM(delay, delay_bounds, "every_delay_seconds", "ns", "How long it took.", "");
     LIMPET_COUNTER(sent, "every_sent_bytes_total", "bytes", "Bytes sent.", "without=error_type;with=role:client");
     LIMPET_COUNTER(received, "every_received_bytes_total", "bytes", "Bytes received.", "without=error_type");
-    LIMPET_GAUGE(open, "every_open", "1", "Open now.", "without=status_code;without=method;without=error_type");
+    LIMPET_GAUGE(open, "every_open", "1", "Open now.",
+                 "without=status_code;without=method;without=error_type;without=reason");
     __u64 untagged;
     LIMPET_COUNTER(served, "every_sent_bytes_total", "bytes", "Bytes sent.", "without=error_type;with=role:server");
 };

@@ -105,7 +105,7 @@ help = "h"
 labels = ["container_id", "le"]
 )") == R"(exec.so: manifest: name: is missing; write name = "…"
 exec.so: manifest:2:11: version: "1" is not a semantic version such as "1.0.0"
-exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.1"
+exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.2"
 exec.so: manifest:6:16: kernel.capabilities: unknown capability "CAP_BFP"; did you mean 'CAP_BPF'?
 exec.so: manifest:8:7: config[0].key: 'enabled' is a key that every probe has; choose another name
 exec.so: manifest:14:8: config[1].type: unknown type "integr"; did you mean 'integer'?

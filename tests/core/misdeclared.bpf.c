@@ -8,6 +8,7 @@ struct wrong_key {
     LIMPET_LABEL(__u32, number, "le", "uint");
     LIMPET_LABEL(__u32, word, "word", "roman");
     LIMPET_LABEL(__u32, address, "address", "ip");
+    LIMPET_LABEL_BYTES(12, text, "text", "text_of:texts");
     LIMPET_LABEL(__u16, first, "twice", "uint");
     LIMPET_LABEL(__u32, second, "twice", "uint"); /* padding before it */
 };

@@ -64,6 +64,12 @@ Manifest manifest()
     return manifest;
 }
 
+// One address has a name, one a name that is no UTF-8.
+std::string name_of(const uint8_t* address)
+{
+    return address[15] == 1 ? "one.test" : address[15] == 2 ? "tw\xff" : "";
+}
+
 struct Fixture {
     Script steps;
     Workloads workloads{taken(CgroupPaths::open("/")), MappedMap()};
@@ -72,7 +78,8 @@ struct Fixture {
     explicit Fixture(const std::map<std::string, ConfigValue>& values = {}, uint32_t limit = 4)
     {
         script = &steps;
-        instance = std::make_unique<PluginInstance>(&kPlugin, std::make_unique<PluginHost>(manifest(), values, limit));
+        instance = std::make_unique<PluginInstance>(&kPlugin,
+                                                    std::make_unique<PluginHost>(manifest(), values, limit, name_of));
     }
     std::vector<prometheus::MetricFamily> collect()
     {
@@ -209,10 +216,25 @@ TEST_CASE("operations that an old probe does not know are not called")
     const limpet_plugin plugin = {LIMPET_MAGIC, sizeof(limpet_plugin), 1, 0, 0, "test", "1.0.0", &old};
     Fixture test;
     test.instance = std::make_unique<PluginInstance>(
-        &plugin, std::make_unique<PluginHost>(manifest(), std::map<std::string, ConfigValue>{}, 4));
+        &plugin, std::make_unique<PluginHost>(manifest(), std::map<std::string, ConfigValue>{}, 4, name_of));
     REQUIRE(test.instance->create());
     CHECK(test.collect().empty());
     CHECK_FALSE(test.instance->can_reconfigure());
     test.instance->stop();
     CHECK(test.steps.calls == std::vector<std::string>{"create"});
+}
+
+TEST_CASE("the name behind an address, and 0 where none is known")
+{
+    Fixture test;
+    REQUIRE(test.instance->create());
+    const limpet_host* host = test.steps.host;
+    uint8_t address[16] = {};
+    limpet_text out{"before", 6};
+    CHECK(host->name_of(host, address, &out) == 0);
+    CHECK(std::string(out.data, out.length) == "before");
+    address[15] = 1;
+    CHECK((host->name_of(host, address, &out) == 1 && std::string(out.data, out.length) == "one.test"));
+    address[15] = 2;
+    CHECK((host->name_of(host, address, &out) == 1 && std::string(out.data, out.length) == "tw\xef\xbf\xbd"));
 }

@@ -312,3 +312,29 @@ TEST_CASE("shards are a power of two, at most eight")
     CHECK(shards_for(8) == 8);
     CHECK(shards_for(256) == 8);
 }
+
+TEST_CASE("the ports of LIMPET_PORTS come from a list of number")
+{
+    const auto read = [](const ConfigValue& value) {
+        const Result<std::vector<uint16_t>> ports = read_ports({"dns_ports", "ports"}, {{"ports", value}});
+        if (!ports)
+            return ports.error().text;
+        std::string text;
+        for (const uint16_t port : *ports)
+            text += (text.empty() ? "" : " ") + std::to_string(port);
+        return text;
+    };
+    const std::string no_ports = "config key \"ports\": ports are whole numbers from 1 to 65535";
+    CHECK(read(std::vector<double>{53}) == "53");
+    CHECK(read(std::vector<double>{65535, 1, 5353}) == "65535 1 5353");
+    CHECK(read(std::vector<double>{53, 5353, 53}) == "53 5353"); // each once
+    CHECK(read(std::vector<double>(16, 53)) == "53");
+    CHECK(read(std::vector<double>{0}) == no_ports);
+    CHECK(read(std::vector<double>{-1}) == no_ports);
+    CHECK(read(std::vector<double>{65536}) == no_ports);
+    CHECK(read(std::vector<double>{53.5}) == no_ports);
+    CHECK(read(std::vector<double>{}) == "config key \"ports\": needs 1 to 16 ports and has 0");
+    CHECK(read(std::vector<double>(17, 53)) == "config key \"ports\": needs 1 to 16 ports and has 17");
+    CHECK(read(int64_t{53}) == "config key \"ports\": is not declared as a list of number in the manifest");
+    CHECK_FALSE(read_ports({"dns_ports", "other"}, {{"ports", std::vector<double>{53}}}));
+}

@@ -108,6 +108,15 @@ class ClientsTest(DnsCase):
         expected = {(f"n{number}.{dns.ZONE}", kind, "NOERROR"): 1 for number in range(20) for kind in ("A", "AAAA")}
         self.assert_lookups(agent, "e2e-resolver", expected)
 
+    def test_other_probes_learn_the_names_behind_addresses(self):
+        self.start_unbound()
+        agent = self.start_agent(config=f'{CONFIG}[plugins.names]\npath = "{places.test_plugin("names")}"\nenabled = true\n')
+        self.assertEqual(agent.metrics().select("names_known"), [])
+        for name in (f"N3.{dns.ZONE.upper()}", f"n77.{dns.ZONE}", f"missing.{dns.ZONE}"):
+            dns.dig("@127.0.0.1", name, wrapper=self.wrapper)
+        known = {sample.label("address"): sample.label("name") for sample in agent.metrics().select("names_known")}
+        self.assertEqual(known, {"192.0.2.4": f"n3.{dns.ZONE}", "192.0.2.78": f"n77.{dns.ZONE}"})
+
     def test_go(self):
         agent = self.start()
         program = go_build.go_program("e2e-go-resolver")

@@ -82,6 +82,10 @@ FakeHost::FakeHost() : limpet_host{}
     };
     limpet_host::sample = test::sample;
     now_ns = [](const limpet_host* host) { return self(host).clock_ns; };
+    name_of = [](const limpet_host* host, const uint8_t* address, limpet_text* out) {
+        const auto found = self(host).names.find({address, address + 16});
+        return found == self(host).names.end() ? 0 : (*out = text_of(found->second), 1);
+    };
 }
 
 } // namespace limpet::test

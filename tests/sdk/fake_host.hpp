@@ -32,6 +32,7 @@ struct FakeHost : limpet_host {
     std::map<std::string, std::string> texts;
     std::map<std::string, std::vector<std::string>> lists;
     std::map<std::string, limpet_map_view> maps;
+    std::map<std::vector<uint8_t>, std::string> names; // by address of 16 bytes
     uint64_t clock_ns = 0;
 
     // What the probe has said; written through the const host of the C interface.

@@ -182,6 +182,19 @@ TEST_CASE("a host table that is shorter than that of minor 0 is refused, not rea
     CHECK(instance == nullptr);
 }
 
+TEST_CASE("the name behind an address, and none from a table that ends before that function")
+{
+    FakeHost fake;
+    std::array<uint8_t, 16> address{};
+    address[15] = 7;
+    fake.names[{address.begin(), address.end()}] = "seven.test";
+    const limpet::Host host(&fake);
+    CHECK(host.name_of(address) == "seven.test");
+    CHECK(host.name_of({}).empty());
+    fake.size_bytes = offsetof(limpet_host, name_of);
+    CHECK(host.name_of(address).empty());
+}
+
 TEST_CASE("config values come typed, and an undeclared key names itself")
 {
     FakeHost fake;

@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define LIMPET_ABI_MAJOR 1
-#define LIMPET_ABI_MINOR 1       /* 1: at_scrape in the manifest */
+#define LIMPET_ABI_MINOR 2       /* 1: at_scrape in the manifest; 2: limpet_host.name_of */
 #define LIMPET_MAGIC 0x4c4d5054u /* "LMPT" */
 #define LIMPET_ENTRY_NAME "limpet_plugin_v1"
 #define LIMPET_MANIFEST_SECTION ".limpet.manifest"
@@ -110,6 +110,12 @@ struct limpet_host {
 
     /* [any] CLOCK_MONOTONIC, nanoseconds: the clock of the kernel side. */
     uint64_t (*now_ns)(const struct limpet_host *host);
+
+    /* Since minor 2: ask for `size_bytes` first.
+     * [control, poll, scrape] The name behind an address (16 bytes in network order, IPv4 as ::ffff:a.b.c.d): what a
+     * program of this host asked for last when an answer held it, as the dns probe learns it. Returns 0 when none is
+     * known, else 1. `out->data` stays valid until the next call of this function. One look-up in a kernel map. */
+    int32_t (*name_of)(const struct limpet_host *host, const uint8_t *address, struct limpet_text *out);
 };
 
 #define LIMPET_NO_WORKLOAD 0xffffffffu

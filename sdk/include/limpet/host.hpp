@@ -4,6 +4,7 @@
 // MapView). Included by plugin.hpp. Threads and lifetimes as abi.h says for the function behind each.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -156,9 +157,21 @@ public:
         host_->sample(host_, as_text(metric), workload, labels.begin(), labels.size(), value);
     }
 
+    // The name behind an address (IPv4 as ::ffff:a.b.c.d), as the dns probe has learned it; "" when none is known, or the
+    // agent is older than minor 2.
+    std::string name_of(const std::array<uint8_t, 16>& address) const
+    {
+        limpet_text name{};
+        if (!has(offsetof(limpet_host, name_of)) || !host_->name_of(host_, address.data(), &name))
+            return "";
+        return {name.data, name.length};
+    }
+
     const limpet_host* abi() const noexcept { return host_; }
 
 private:
+    // True when the agent has the function at this place of the table.
+    bool has(size_t offset_bytes) const noexcept { return host_->size_bytes >= offset_bytes + sizeof(void*); }
     [[noreturn]] static void refuse(std::string_view key, const char* type)
     {
         throw Failure(Status::internal("config key " + std::string(key) + ": not declared as " + type));
