@@ -13,4 +13,9 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-Wduplicated-cond -Wduplicated-branches -Wlogical-op)
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
     add_compile_options(-Wthread-safety)
+    # what libbpf's LIBBPF_OPTS expands to
+    add_compile_options(
+        -Wno-gnu-statement-expression-from-macro-expansion -Wno-c99-extensions
+        $<$<COMPILE_LANGUAGE:CXX>:-Wno-missing-designated-field-initializers>
+    )
 endif()

@@ -192,9 +192,9 @@ void DnsProbe::datagram(uint32_t workload, std::string_view payload, bool is_egr
 {
     __sk_buff context{};
     context.cb[0] = workload;
-    context.cb[1] = (is_ipv6 ? 48 : 28) | (is_egress ? kEgress : 0) << 16;
+    context.cb[1] = (is_ipv6 ? 48U : 28U) | (is_egress ? kEgress : 0U) << 16;
     context.cb[2] = static_cast<uint32_t>(payload.size());
-    context.cb[3] = is_egress ? 40000 << 16 | 53 : 53 << 16 | 40000;
+    context.cb[3] = is_egress ? 40000U << 16 | 53 : 53U << 16 | 40000;
     run_program(program_fd("on_datagram"), udp_packet(payload, is_ipv6, is_multicast), context, 1);
 }
 
