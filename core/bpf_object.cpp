@@ -249,6 +249,15 @@ uint32_t BpfObject::map_value_size_bytes(const std::string& map) const
     return found ? bpf_map__value_size(found) : 0;
 }
 
+MapShape BpfObject::map_shape(const std::string& map) const
+{
+    const bpf_map* found = find_map(map);
+    if (!found)
+        return {};
+    return {static_cast<uint32_t>(bpf_map__type(found)), bpf_map__key_size(found), bpf_map__value_size(found),
+            bpf_map__max_entries(found), bpf_map__map_flags(found)};
+}
+
 bool BpfObject::is_mappable(const std::string& map) const
 {
     const bpf_map* found = find_map(map);

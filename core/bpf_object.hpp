@@ -20,6 +20,15 @@
 
 namespace limpet {
 
+// A map as the kernel sizes it.
+struct MapShape {
+    uint32_t type = 0; // enum bpf_map_type
+    uint32_t key_size_bytes = 0;
+    uint32_t value_size_bytes = 0;
+    uint32_t entries = 0;
+    uint32_t flags = 0;
+};
+
 class BpfObject {
 public:
     // Parses the ELF bytes, which must stay in place until load() returns, and gives programs in "limpet/…" sections their
@@ -67,6 +76,7 @@ public:
     [[nodiscard]] int program_fd(const std::string& program) const;
     [[nodiscard]] uint32_t map_entries(const std::string& map) const;
     [[nodiscard]] uint32_t map_value_size_bytes(const std::string& map) const;
+    [[nodiscard]] MapShape map_shape(const std::string& map) const; // all 0 when there is none
     [[nodiscard]] bool is_mappable(const std::string& map) const;
     // Maps the first `elements` elements of a mappable array; 0: all.
     [[nodiscard]] Result<MappedMap> view(const std::string& map, uint32_t elements = 0) const;

@@ -6,6 +6,7 @@
 
 #include "host_checks.hpp"
 #include "log.hpp"
+#include "map_budget.hpp"
 #include "plugin_directory.hpp"
 #include "probe_object.hpp"
 
@@ -161,7 +162,11 @@ Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroun
     plan.name = config_.name;
     plan.bytes = file.bpf_object;
     plan.programs = manifest_.programs;
-    plan.prepare = [&settings](BpfObject& object) { return prepare_object(object, settings); };
+    plan.prepare = [&](BpfObject& object) -> Done {
+        if (const Done fits = check_map_budget(object, declared_, manifest_); !fits)
+            return Error{0, file.path.string() + ": " + fits.error().text};
+        return prepare_object(object, settings);
+    };
     plan.cgroup_fd = surroundings.cgroup_fd;
     Result<LoadedBpf> loaded = load_bpf(plan);
     if (!loaded)

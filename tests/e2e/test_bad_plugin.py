@@ -137,6 +137,15 @@ class BadPluginTest(RefusalCases, EndToEndCase):
         agent.stop()
         self.assertEqual(remaining_after_wait(own), {})
 
+    def test_maps_larger_than_the_manifest_says(self):
+        path = self.copy_of(places.test_plugin("over_budget"))
+        before = bpf_objects()
+        agent = self.assert_only_it_fails("over_budget", path, str(path), r"\b65536\b", r"limits\.map_bytes",
+                                          "exec_rows", "Build the probe with")
+        own = {name for key, name in bpf_objects().items() if key not in before}
+        self.assertEqual([name for name in own if name.startswith("exec")], [])
+        agent.stop()
+
     def test_manifest_of_another_name(self):
         path = self.http_copy("other.so")
         self.assert_only_it_fails("other", path, str(path), "http")
