@@ -30,3 +30,4 @@ install(CODE [[
 
 install(FILES LICENSE README.md DESTINATION share/doc/limpet)
 install(DIRECTORY docs/ DESTINATION share/doc/limpet)
+install(DIRECTORY packaging/grafana packaging/prometheus DESTINATION share/limpet FILES_MATCHING PATTERN "*.json" PATTERN "*.yml")

@@ -14,7 +14,7 @@ DOCUMENTS = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.g
              *sorted(ROOT.glob("plugins/*/README.md"))]
 EXCERPT = re.compile(r"<!-- from (\S+) -->\n```\w*\n(.*?)\n```", re.S)
 METRICS = re.compile(r"(<!-- metrics of (\w+) -->\n```\n)(.*?)(?=```)", re.S)
-FILE_NAME = re.compile(r"`((?:core|sdk|bpf|plugins|tests|docs|bench|config)/[\w./-]+\.[a-z]+)`")
+FILE_NAME = re.compile(r"`((?:core|sdk|bpf|plugins|tests|docs|bench|config|packaging)/[\w./-]+\.[a-z]+)`")
 
 
 def declared_metrics(probe):
