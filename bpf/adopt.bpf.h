@@ -17,7 +17,6 @@
 #include "limpet/workload.bpf.h"
 
 LIMPET_PROGRAM(3, on_attach_task);
-#define RUNS_ATTACH_TASK (LIMPET_STAT_RUNS_0 + 3)
 
 /* Gives a socket its owner; one that has an owner gets this one only when `is_move`. */
 static __always_inline void adopt(struct sock *sk, __u32 workload, int is_move)
@@ -138,10 +137,11 @@ struct {
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_attach_task, struct cgroup *cgroup, const char *path, struct task_struct *task, int is_threadgroup)
 {
-    __u32 tgid = BPF_CORE_READ(task, tgid);
     __u8 present = 1;
+    __u32 tgid;
 
-    limpet_count(RUNS_ATTACH_TASK);
+    LIMPET_BEGIN(3, 0);
+    tgid = BPF_CORE_READ(task, tgid);
     /* more in one second than there is room for: the rest stay with their old cgroup */
     bpf_map_update_elem(&limpet_moved, &tgid, &present, BPF_ANY);
     return 0;

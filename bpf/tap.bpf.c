@@ -23,9 +23,11 @@
 #include "adopt.bpf.h"
 #include "connection_table.bpf.h"
 #include "limpet/stats.bpf.h"
+#include "limpet/tick.bpf.h"
 #include "limpet/workload.bpf.h"
 #include "tap_datagram.bpf.h"
 #include "tap_states.bpf.h"
+#include "tap_timing.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -37,7 +39,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define TCP_FLAG_RST 0x04
 
 LIMPET_PROGRAM(0, tap);
-#define RUNS_TAP LIMPET_STAT_RUNS_0
 
 /* Where the TCP header begins; 0 for anything that is not TCP over IPv4 or IPv6. Headers are linear on both hooks. */
 static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end)
@@ -64,10 +65,8 @@ static __always_inline __u64 time_of_segment(const struct __sk_buff *skb)
     return sent_ns ? sent_ns : bpf_ktime_get_ns();
 }
 
-/* A packet that came through a device knows which; one that is on its way out does not. Loaded as an ingress program and
- * attached to both hooks, which share its type and its return values. */
-SEC("cgroup_skb/ingress")
-int tap(struct __sk_buff *skb)
+/* Which parser is to have the packet: a number of limpet_parsers, TO_DATAGRAM or TO_NOBODY; what it needs is in skb->cb[]. */
+static __always_inline __u32 route(struct __sk_buff *skb)
 {
     const __u8 *data = (const __u8 *)(long)skb->data;
     const __u8 *end = (const __u8 *)(long)skb->data_end;
@@ -78,21 +77,20 @@ int tap(struct __sk_buff *skb)
     __u64 cookie, time_ns;
     __u16 age;
 
-    limpet_count(RUNS_TAP);
     if (!header || tcp + 20 > end)
-        return tap_other(skb);
+        return route_other(skb);
     offset = header + (__u32)(tcp[12] >> 4) * 4;
     length = skb->len - offset;
     flags = tcp[13] & (TCP_FLAG_FIN | TCP_FLAG_RST); /* FIN is bit 0, as LIMPET_SEGMENT_FIN */
     if (flags & TCP_FLAG_RST)
         flags = LIMPET_SEGMENT_RST;
     if (!length && !flags)
-        return LIMPET_PASS;
+        return TO_NOBODY;
     if (!skb->ingress_ifindex)
         flags |= LIMPET_SEGMENT_EGRESS;
     cookie = bpf_get_socket_cookie(skb);
     if (!cookie || tcp[13] & TCP_FLAG_SYN)
-        return LIMPET_PASS;
+        return TO_NOBODY;
 
     slot = connection_set(cookie);
     connection_touch(slot);
@@ -104,34 +102,71 @@ int tap(struct __sk_buff *skb)
     if (__builtin_expect(!connection, 0)) {
         skb->cb[0] = offset << 16;
         skb->cb[1] = length | flags << LIMPET_SEGMENT_FLAGS_SHIFT;
-        bpf_tail_call(skb, &limpet_parsers, TAP_OPEN);
-        return LIMPET_PASS;
+        return TAP_OPEN;
     }
     connection->last_used = age = connection_age();
     if (__builtin_expect(connection->head.alias_plus_one, 0)) {
         slot = connection->head.alias_plus_one - 1;
         connection = limpet_connection_at(slot);
         if (!connection)
-            return LIMPET_PASS;
+            return TO_NOBODY;
         connection->last_used = age;
     }
     parser = connection->head.verdict;
     if (parser == LIMPET_VERDICT_NOBODY)
-        return LIMPET_PASS;
+        return TO_NOBODY;
     if (__builtin_expect(parser == LIMPET_VERDICT_UNDECIDED, 0)) {
         if (!connection->head.tries--) {
             connection->head.verdict = LIMPET_VERDICT_NOBODY;
-            return LIMPET_PASS;
+            return TO_NOBODY;
         }
         flags |= LIMPET_SEGMENT_UNDECIDED;
         parser = FIRST_PARSER;
     }
     skb->cb[0] = slot | offset << 16;
     skb->cb[1] = length | flags << LIMPET_SEGMENT_FLAGS_SHIFT;
+    return parser;
+}
+
+/* A packet that came through a device knows which; one that is on its way out does not. Loaded as an ingress program and
+ * attached to both hooks, which share its type and its return values. */
+SEC("cgroup_skb/ingress")
+int tap(struct __sk_buff *skb)
+{
+    struct limpet_stats *stats = limpet_begin(LIMPET_RUNS(0));
+    __u64 began_ns;
+    __u32 parser;
+
+    if (!stats)
+        return LIMPET_PASS;
+    began_ns = stats->values[LIMPET_RUNS(0)] & (TIMED_ONE_IN - 1) ? 0 : bpf_ktime_get_ns();
+    parser = route(skb);
+    if (__builtin_expect(began_ns, 0))
+        note_route(skb, parser, bpf_ktime_get_ns() - began_ns);
     if (parser == FIRST_PARSER) /* a constant is a jump, a variable an indirect one */
         bpf_tail_call_static(skb, &limpet_parsers, FIRST_PARSER);
-    bpf_tail_call(skb, &limpet_parsers, parser);
+    if (parser < LIMPET_MAX_PARSERS)
+        bpf_tail_call(skb, &limpet_parsers, parser);
+    else if (parser == TO_DATAGRAM)
+        bpf_tail_call(skb, &limpet_datagram_parsers, TAP_DATAGRAM);
     return LIMPET_PASS;
+}
+
+/* What an empty program costs while run-time statistics are on, is the price of these. */
+SEC(LIMPET_TICK)
+int tap_nothing(struct __sk_buff *skb)
+{
+    return 0;
+}
+
+__u64 limpet_jiffies = 0;
+
+/* The agent cannot read the kernel's jiffies: it runs this to renew its lease. */
+SEC(LIMPET_TICK)
+int tap_clock(struct __sk_buff *skb)
+{
+    limpet_jiffies = bpf_jiffies64();
+    return 0;
 }
 
 /* True when the first payload bytes are a TLS handshake record (RFC 8446, 5.1). */

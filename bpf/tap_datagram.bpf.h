@@ -24,6 +24,11 @@
 #define DNS_PORT 53
 #define TAP_DATAGRAM 0 /* index of tap_datagram in limpet_datagram_parsers */
 
+/* Where the tap sends a packet, beside the numbers of stream parsers. */
+#define TO_DATAGRAM 254 /* tap_datagram */
+#define TO_NOBODY 255
+_Static_assert(TO_NOBODY == LIMPET_VERDICT_NOBODY, "a connection that is nobody's");
+
 /* Which probe wants a port, in host order; 0: none. Written by the agent. */
 struct limpet_port_owners {
     __u8 parser[65536];
@@ -72,7 +77,7 @@ static __always_inline __u32 port_of(__be16 port)
 }
 
 /* A packet that is not TCP: goes to the probe that wants it, if one does. */
-static __always_inline int tap_other(struct __sk_buff *skb)
+static __always_inline __u32 route_other(struct __sk_buff *skb)
 {
     const __u8 *data = (const __u8 *)(long)skb->data;
     const __u8 *end = (const __u8 *)(long)skb->data_end;
@@ -83,7 +88,7 @@ static __always_inline int tap_other(struct __sk_buff *skb)
     __u8 parser;
 
     if (!header || udp + 8 > end || !owners)
-        return LIMPET_PASS;
+        return TO_NOBODY;
     source = port_of(*(const __be16 *)(const void *)udp);
     destination = port_of(*(const __be16 *)(const void *)(udp + 2));
     parser = owners->parser[source];
@@ -98,13 +103,12 @@ static __always_inline int tap_other(struct __sk_buff *skb)
         parser = owners->parser[DNS_PORT];
     }
     if (__builtin_expect(!parser, 1))
-        return LIMPET_PASS;
+        return TO_NOBODY;
     skb->cb[1] = (header + 8) | (is_egress ? LIMPET_DATAGRAM_EGRESS : 0) << 16;
     skb->cb[2] = skb->len - header - 8;
     skb->cb[3] = is_egress ? source << 16 | destination : destination << 16 | source;
     skb->cb[4] = parser;
-    bpf_tail_call(skb, &limpet_datagram_parsers, TAP_DATAGRAM);
-    return LIMPET_PASS;
+    return TO_DATAGRAM;
 }
 
 /* Finds the owner, and hands the datagram on. */

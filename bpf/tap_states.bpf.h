@@ -20,7 +20,6 @@
 
 LIMPET_PROGRAM(1, on_set_state);
 LIMPET_PROGRAM(2, on_set_state_again);
-#define RUNS_SET_STATE (LIMPET_STAT_RUNS_0 + 1)
 
 /* The agent's own port, host order: connections of this host to it are not followed. */
 const volatile __u16 limpet_listen_port = 0;
@@ -149,7 +148,6 @@ static __always_inline void forget(struct sock *sk)
 
 static __always_inline int follow_state(struct sock *sk, int old_state, int new_state, int is_second)
 {
-    limpet_count(RUNS_SET_STATE + is_second);
     if (new_state == TCP_CLOSE)
         forget(sk);
     else if (new_state == TCP_SYN_SENT)
@@ -164,11 +162,13 @@ static __always_inline int follow_state(struct sock *sk, int old_state, int new_
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 {
+    LIMPET_BEGIN(1, 0);
     return follow_state(sk, old_state, new_state, 0);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
 {
+    LIMPET_BEGIN(2, 0);
     return follow_state(sk, old_state, new_state, 1);
 }

@@ -62,7 +62,7 @@ Result<std::unique_ptr<AgentState>> load_tap(const std::filesystem::path& cgroup
     Result<Workloads> workloads = tap->workloads(std::move(*paths));
     if (!workloads)
         return workloads.error();
-    auto state = std::make_unique<AgentState>(std::move(*tap), std::move(*workloads), config.names);
+    auto state = std::make_unique<AgentState>(std::move(*tap), std::move(*workloads), config);
     state->workloads.set_rules(config.workloads);
     state->cgroup_root = std::move(root);
     return state;

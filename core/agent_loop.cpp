@@ -30,16 +30,19 @@ public:
     {
     }
 
-    [[nodiscard]] steady_clock::time_point next() const { return std::min({drain_at_, adopt_at_, cost_at_}); }
+    [[nodiscard]] steady_clock::time_point next() const { return std::min({drain_at_, tick_at_, adopt_at_, cost_at_}); }
 
     void run_due()
     {
         const auto now = steady_clock::now();
         const std::lock_guard lock(state_.mutex);
-        if (now >= drain_at_) {
+        if (now >= drain_at_ || now >= tick_at_) {
+            const bool is_tick = now >= tick_at_;
+            if (is_tick)
+                state_.renew_lease();
             state_.drain();
             drain_at_ = now + drain_every_;
-            if (now >= tick_at_) {
+            if (is_tick) {
                 state_.tick();
                 tick_at_ = now + kTickEvery;
             }
@@ -89,7 +92,7 @@ private:
     AgentState& state_;
     const steady_clock::duration drain_every_;
     steady_clock::time_point drain_at_;
-    steady_clock::time_point tick_at_; // with a drain: no wake-up of its own
+    steady_clock::time_point tick_at_;
     steady_clock::time_point adopt_at_;
     steady_clock::time_point cost_at_;
     steady_clock::time_point window_since_;

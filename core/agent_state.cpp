@@ -41,6 +41,7 @@ void AgentState::start_probe(Probe& probe, const AgentConfig& agent)
             for (std::string& name : other->metric_names())
                 taken.push_back(std::move(name));
     probe.start({agent, tap, cgroup_root.get(), std::move(taken)});
+    command(probe.stats());
     log_state(probe);
 }
 
@@ -60,6 +61,43 @@ void AgentState::drain()
     for (const auto& probe : probes)
         probe->settle();
     workloads.refresh();
+}
+
+// The words by which programs know what they may do.
+void AgentState::command(KernelStats& stats) const
+{
+    stats.set_control(uint64_t{era} << 8);
+    stats.set_lease(lease.until_jiffies());
+}
+
+// In this order: while programs rest, nothing is written to a connection that is being forgotten.
+void AgentState::resume()
+{
+    ++era;
+    const uint32_t forgotten = tap.forget_all_connections();
+    paused_connections += forgotten;
+    log(LogLevel::kWarn, "agent",
+        "was held up for longer than limits.lease; its BPF programs have rested. Connections that begin anew: " +
+            std::to_string(forgotten));
+}
+
+void AgentState::renew_lease()
+{
+    const Result<uint64_t> now = tap.jiffies();
+    if (!now) { // without a clock there is no lease: programs go on as they did
+        if (!std::exchange(has_complained_of_lease, true))
+            log(LogLevel::kWarn, "agent", now.error().text + "; limits.lease is not kept");
+        return;
+    }
+    const bool has_rested = !lease.holds(*now);
+    if (has_rested)
+        resume();
+    lease.renew(*now);
+    command(tap.stats());
+    for (const auto& probe : probes)
+        command(probe->stats());
+    if (has_rested)
+        tap.adopt_again(); // sockets that were made meanwhile
 }
 
 void AgentState::tick()

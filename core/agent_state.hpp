@@ -14,6 +14,7 @@
 
 #include "container_names.hpp"
 #include "cost_meter.hpp"
+#include "lease.hpp"
 #include "owned_fd.hpp"
 #include "probe.hpp"
 #include "rings.hpp"
@@ -25,8 +26,9 @@ namespace limpet {
 inline constexpr const char* kCorePlugin = "core"; // the tap, in metrics by plugin
 
 struct AgentState {
-    AgentState(Tap loaded_tap, Workloads its_workloads, const NamesConfig& names)
-        : container_names(names), tap(std::move(loaded_tap)), workloads(std::move(its_workloads))
+    AgentState(Tap loaded_tap, Workloads its_workloads, const Config& config)
+        : container_names(config.names), tap(std::move(loaded_tap)), workloads(std::move(its_workloads)),
+          lease(config.limits.lease, jiffies_per_second())
     {
         workloads.set_container_names(container_names);
     }
@@ -39,8 +41,12 @@ struct AgentState {
     std::vector<std::unique_ptr<Probe>> probes; // the enabled ones, in the order of the file; after tap: they go first
     Rings rings;                                // after probes
     CostMeter cost;
+    Lease lease;
+    uint8_t era = 0;                 // programs have rested so many times
+    uint64_t paused_connections = 0; // that were forgotten for it
     std::chrono::duration<double> last_scrape{0};
     bool has_complained_of_moves = false;
+    bool has_complained_of_lease = false;
 
     // REQUIRES, for all of these: mutex is held.
     [[nodiscard]] std::vector<MeteredProgram> metered_programs() const;
@@ -50,8 +56,15 @@ struct AgentState {
     void reopen_rings();
     // Hands out events and looks up new workloads.
     void drain();
+    // Before anything else that is due. After a time in which the agent could not, programs have rested: what they
+    // remember is void.
+    void renew_lease();
     // Once a second: what probes do as time passes.
     void tick();
+
+private:
+    void resume();
+    void command(KernelStats& stats) const;
 };
 
 } // namespace limpet

@@ -216,6 +216,18 @@ bool BpfObject::is_tail_called(const std::string& program) const
     return found && std::string_view(bpf_program__section_name(found)).starts_with(kOwnSections);
 }
 
+bool BpfObject::knows_lease(const std::string& program) const
+{
+    const bpf_program* found = find_program(program);
+    if (!found)
+        return false;
+    const std::span<const bpf_insn> code(bpf_program__insns(found), bpf_program__insn_cnt(found));
+    return std::any_of(code.begin(), code.end(), [](const bpf_insn& instruction) {
+        return instruction.code == (BPF_JMP | BPF_CALL) && instruction.src_reg == 0 &&
+               instruction.imm == BPF_FUNC_jiffies64;
+    });
+}
+
 std::string BpfObject::program_in_section(const std::string& section) const
 {
     bpf_program* program = nullptr;

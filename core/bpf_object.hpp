@@ -69,6 +69,8 @@ public:
     [[nodiscard]] std::vector<std::string> program_names() const; // those that are or will be loaded
     // A program in a "limpet/…" section.
     [[nodiscard]] bool is_tail_called(const std::string& program) const;
+    // It asks for the time that the agent's lease is measured in (LIMPET_BEGIN), somewhere.
+    [[nodiscard]] bool knows_lease(const std::string& program) const;
     // The program in that section, or "" when there is none.
     [[nodiscard]] std::string program_in_section(const std::string& section) const;
     // -1 when there is none or the object is not loaded.

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "config_agent.hpp"
+#include "config_limits.hpp"
 #include "config_names.hpp"
 #include "manifest.hpp"
 #include "probe_value.hpp"
@@ -56,6 +57,10 @@ void ConfigBuilder::add_file(const std::filesystem::path& file)
     if (const TomlTable* const agent = root.table("agent")) {
         TableReader reader(*agent, "agent", parsed_.problems);
         read_agent(reader, directory, parsed_.config.agent);
+    }
+    if (const TomlTable* const limits = root.table("limits")) {
+        TableReader reader(*limits, "limits", parsed_.problems);
+        read_limits(reader, parsed_.config.limits);
     }
     if (const TomlTable* const names = root.table("names")) {
         TableReader reader(*names, "names", parsed_.problems);
@@ -191,12 +196,14 @@ std::vector<std::string> known_config_keys()
     Config unused;
     TableReader agent(nothing, "agent", none);
     read_agent(agent, {}, unused.agent);
+    TableReader limits(nothing, "limits", none);
+    read_limits(limits, unused.limits);
     TableReader names(nothing, "names", none);
     read_names(names, {}, unused.names);
     TableReader rule(nothing, "workloads", none);
     (void)read_workload_rule(rule);
     std::vector<std::string> keys;
-    for (const TableReader* table : {&agent, &names, &rule})
+    for (const TableReader* table : {&agent, &limits, &names, &rule})
         for (const std::string& key : table->asked())
             keys.push_back(table->dotted(key));
     for (const std::string& key : common_probe_keys())

@@ -50,6 +50,13 @@ struct AgentConfig {
     std::filesystem::path cgroup_root; // empty: found through /proc/self/mountinfo
 };
 
+// [limits]: what limpet may cost.
+struct LimitsConfig {
+    std::chrono::milliseconds lease{10'000}; // 2 s…10 min
+
+    bool operator==(const LimitsConfig&) const = default;
+};
+
 // [names]: who is asked for the names of containers. An empty path: nobody is.
 struct NamesConfig {
     std::filesystem::path docker_socket = "/run/docker.sock";
@@ -91,6 +98,7 @@ struct ProbeConfig {
 
 struct Config {
     AgentConfig agent;
+    LimitsConfig limits;
     NamesConfig names;
     std::vector<WorkloadRule> workloads; // in the order of the files; the first that fits decides
     std::vector<ProbeConfig> probes;     // in the order of the file

@@ -102,8 +102,12 @@ void add_losses(const AgentState& state, Families& families)
         families.add(
             "limpet_unseen_total", MetricKind::kCounter,
             "What limpet knows that it could not follow: encrypted connections, lost message boundaries, segments "
-            "over a limit, connections that changed protocol, threads that the kernel had no memory for.",
+            "over a limit, connections that changed protocol, threads that the kernel had no memory for, what was "
+            "under "
+            "way when programs rested.",
             {{"reason", reason}}, everywhere(state, stat));
+    families.add("limpet_unseen_total", MetricKind::kCounter, "", {{"reason", "paused"}},
+                 everywhere(state, KernelStat::kUnseenPaused) + static_cast<double>(state.paused_connections));
 }
 
 } // namespace

@@ -7,8 +7,7 @@ namespace limpet {
 namespace {
 
 constexpr const char* kMap = "limpet_stats";
-constexpr uint32_t kStatsPerRow = 16; // LIMPET_STAT_COUNT
-constexpr uint32_t kCountedPrograms = 4;
+constexpr uint32_t kCountedPrograms = 12;
 
 } // namespace
 
@@ -17,11 +16,13 @@ Result<KernelStats> KernelStats::open(BpfObject& object)
     KernelStats stats;
     if (!object.has_map(kMap))
         return stats;
-    Result<MappedMap> rows = object.view(kMap);
+    stats.cpus_ = object.map_entries(kMap);
+    stats.words_per_row_ = object.map_value_size_bytes(kMap) / sizeof(uint64_t);
+    Result<MappedMap> rows = MappedMap::map_writable(
+        object.map_fd(kMap), size_t{stats.cpus_} * stats.words_per_row_ * sizeof(uint64_t), kMap);
     if (!rows)
         return rows.error();
     stats.rows_ = std::move(*rows);
-    stats.cpus_ = object.map_entries(kMap);
     for (uint32_t number = 0; number < kCountedPrograms; ++number) {
         const std::span<const std::byte> text = object.variable("limpet_program_" + std::to_string(number));
         const auto* name = reinterpret_cast<const char*>(text.data());
@@ -39,9 +40,16 @@ Result<KernelStats> KernelStats::open(BpfObject& object)
 uint64_t KernelStats::total(uint32_t index) const
 {
     uint64_t total = 0;
-    for (uint32_t cpu = 0; cpu < cpus_; ++cpu)
-        total += read_once<uint64_t>(rows_.data() + (cpu * kStatsPerRow + index) * sizeof(uint64_t));
+    for (uint32_t cpu = 0; cpu < cpus_ && index < words_per_row_; ++cpu)
+        total += read_once<uint64_t>(rows_.data() + (size_t{cpu} * words_per_row_ + index) * sizeof(uint64_t));
     return total;
+}
+
+void KernelStats::set(KernelStat word, uint64_t value)
+{
+    auto* words = reinterpret_cast<uint64_t*>(rows_.writable_data());
+    for (size_t cpu = 0; cpu < cpus_; ++cpu)
+        __atomic_store_n(words + cpu * words_per_row_ + static_cast<uint32_t>(word), value, __ATOMIC_RELAXED);
 }
 
 } // namespace limpet

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The counters that every BPF object of limpet keeps (stats.bpf.h): losses, events, and runs of its programs.
+// The counters that every BPF object of limpet keeps (stats.bpf.h): losses, events, and runs of its programs; and the words
+// in the same rows by which the agent tells these programs to do less.
 //
 // Owner: Tap or Probe; guarded by the agent's mutex. Reading is a sum over CPUs in shared memory.
 #pragma once
@@ -25,7 +26,11 @@ enum class KernelStat : uint32_t {
     kUnseenLimit = 7,
     kUnseenHandedOff = 8,
     kUnseenMemory = 9,
+    kLease = 10,
+    kControl = 11,
     kRuns0 = 12,
+    kUnseenPaused = 16, // this and what follows: 0 in objects that were built before there was one
+    kRuns4 = 20,
 };
 
 // A program that counts its own runs (LIMPET_PROGRAM).
@@ -47,14 +52,21 @@ public:
     [[nodiscard]] const std::vector<CountedProgram>& programs() const { return programs_; }
     [[nodiscard]] uint64_t runs(const CountedProgram& program) const
     {
-        return total(static_cast<uint32_t>(KernelStat::kRuns0) + program.number);
+        const uint32_t first = static_cast<uint32_t>(program.number < 4 ? KernelStat::kRuns0 : KernelStat::kRuns4);
+        return total(first + (program.number < 4 ? program.number : program.number - 4));
     }
+
+    // Programs run until bpf_jiffies64() has come to this; 0: for ever.
+    void set_lease(uint64_t until_jiffies) { set(KernelStat::kLease, until_jiffies); }
+    void set_control(uint64_t word) { set(KernelStat::kControl, word); }
 
 private:
     [[nodiscard]] uint64_t total(uint32_t index) const;
+    void set(KernelStat word, uint64_t value);
 
     MappedMap rows_;
     uint32_t cpus_ = 0;
+    uint32_t words_per_row_ = 0;
     std::vector<CountedProgram> programs_;
 };
 

@@ -89,6 +89,7 @@ Done Probe::bring_up(const ProbeSurroundings& surroundings)
     if (const Done started = instance_->start(loaded_ ? &loaded_->object : nullptr); !started)
         return started;
     note_missing_programs();
+    warn_of_programs_without_lease();
     return done();
 }
 
@@ -216,6 +217,17 @@ void Probe::note_missing_programs()
         reason_ += (reason_.empty() ? "" : "; ") + missing.name + " is missing" +
                    (missing.needs.empty() ? "" : ": needs " + missing.needs);
     }
+}
+
+// Programs of third parties, or of probes from before there was a lease.
+void Probe::warn_of_programs_without_lease() const
+{
+    if (!loaded_)
+        return;
+    for (const std::string& program : loaded_->object.program_names())
+        if (!loaded_->object.is_tail_called(program) && !loaded_->object.knows_lease(program))
+            log(LogLevel::kWarn, config_.name,
+                "program " + program + " does not begin with LIMPET_BEGIN: it goes on while the agent hangs");
 }
 
 void Probe::stop()

@@ -82,6 +82,7 @@ public:
     [[nodiscard]] const std::string& file_identity() const { return file_identity_; }
     [[nodiscard]] uint32_t parser_number() const { return parser_number_; } // 0: parses no streams
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
+    [[nodiscard]] KernelStats& stats() { return stats_; }
     [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }
     [[nodiscard]] uint32_t series() const;
     [[nodiscard]] uint32_t series_limit() const;
@@ -100,6 +101,7 @@ private:
     Done enter_datagram_parser();
     Done open_tables();
     void note_missing_programs();
+    void warn_of_programs_without_lease() const;
     void take_down();
     void quarantine(const Error& error);
     void run_iterators();

@@ -39,6 +39,7 @@ std::vector<std::string> changed_fixed_keys(const Config& old_config, const Conf
           std::pair("agent.cpus", a.cpus != b.cpus), std::pair("agent.nice", a.nice != b.nice),
           std::pair("agent.drain_interval", a.drain_interval != b.drain_interval),
           std::pair("agent.cgroup_root", a.cgroup_root != b.cgroup_root),
+          std::pair("limits.lease", old_config.limits.lease != new_config.limits.lease),
           std::pair("names", old_config.names != new_config.names)})
         if (differs)
             keys.emplace_back(key);
@@ -178,6 +179,7 @@ void reload(AgentState& state, Config& config, const std::filesystem::path& file
     running.agent = config.agent; // what cannot change goes on as it was
     running.agent.log_level = log_level;
     running.names = config.names;
+    running.limits.lease = config.limits.lease;
     config = std::move(running);
     add_stale_probes(state, config, plan);
     apply(state, config, plan);

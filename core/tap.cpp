@@ -27,6 +27,7 @@ constexpr const char* kMoves = "on_attach_task";
 constexpr const char* kMovedFiles = "on_moved_file";
 constexpr const char* kMovedListeners = "on_moved_tcp_socket"; // sees one network namespace
 constexpr size_t kMovesAtOnce = 256;
+constexpr const char* kConnections = "limpet_connections";
 constexpr const char* kStreamParsers = "limpet_parsers";
 constexpr const char* kDatagramParsers = "limpet_datagram_parsers"; // number 0 is the tap's own
 constexpr const char* kPortOwners = "limpet_datagram_ports";
@@ -249,19 +250,48 @@ void Tap::clear_datagram_parser(uint32_t number)
     (void)bpf_map_delete_elem(object_.map_fd(kDatagramParsers), &number);
 }
 
+Result<MappedMap> Tap::connection_table() const
+{
+    return MappedMap::map_writable(object_.map_fd(kConnections),
+                                   size_t{object_.map_entries(kConnections)} * LIMPET_CONNECTION_BYTES, kConnections);
+}
+
+uint32_t Tap::forget_all_connections()
+{
+    Result<MappedMap> table = connection_table();
+    if (!table) {
+        log(LogLevel::kWarn, "agent", table.error().text + "; connections go on with a gap");
+        return 0;
+    }
+    auto* connections = reinterpret_cast<limpet_connection*>(table->writable_data());
+    uint32_t forgotten = 0;
+    for (uint32_t slot = 0; slot < object_.map_entries(kConnections); ++slot)
+        if (__atomic_exchange_n(&connections[slot].head.cookie, 0, __ATOMIC_RELAXED) != 0)
+            ++forgotten;
+    return forgotten;
+}
+
+Result<uint64_t> Tap::jiffies()
+{
+    if (const Done run = object_.run_once("tap_clock"); !run)
+        return run.error();
+    const std::span<const std::byte> place = object_.live_variable("limpet_jiffies");
+    if (place.size() != sizeof(uint64_t))
+        return Error{0, "the tap has no clock"};
+    return read_once<uint64_t>(place.data());
+}
+
 // Parser `parser` has come or gone. Connections that are its own or nobody's begin anew with their next segment: their
 // state is that of a parser which is not there any more, or they were given up before this one could look at them.
 void Tap::forget_connections(uint32_t parser)
 {
     if (segment_links_.empty())
         return; // no segment has passed yet
-    Result<MappedMap> table = MappedMap::map_writable(
-        object_.map_fd("limpet_connections"),
-        size_t{object_.map_entries("limpet_connections")} * LIMPET_CONNECTION_BYTES, "limpet_connections");
+    Result<MappedMap> table = connection_table();
     if (!table)
         return log(LogLevel::kWarn, "agent", table.error().text + "; connections that are open now are not followed");
     auto* connections = reinterpret_cast<limpet_connection*>(table->writable_data());
-    for (uint32_t slot = 0; slot < object_.map_entries("limpet_connections"); ++slot) {
+    for (uint32_t slot = 0; slot < object_.map_entries(kConnections); ++slot) {
         limpet_connection_head& head = connections[slot].head;
         const uint32_t alias = head.alias_plus_one;
         const uint8_t verdict = alias ? connections[alias - 1].head.verdict : head.verdict;

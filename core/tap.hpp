@@ -61,10 +61,16 @@ public:
 
     // What a probe has offered as the name behind an address of 16 bytes, IPv4 as ::ffff:a.b.c.d; "" when none has.
     [[nodiscard]] std::string name_of(const uint8_t* address) const;
+    // The kernel's jiffies now.
+    [[nodiscard]] Result<uint64_t> jiffies();
+    // Every connection begins anew with its next segment; what was under way in it is not counted. How many there were.
+    // While programs rest, or before they do.
+    uint32_t forget_all_connections();
 
     [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
     [[nodiscard]] const BpfObject& object() const { return object_; }
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
+    [[nodiscard]] KernelStats& stats() { return stats_; }
     [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }
 
 private:
@@ -73,6 +79,7 @@ private:
     [[nodiscard]] std::vector<uint32_t> take_moved();
     Done move_listeners(const std::vector<uint32_t>& processes);
     void forget_connections(uint32_t parser);
+    [[nodiscard]] Result<MappedMap> connection_table() const;
     Done enter(const char* programs, uint32_t number, int program_fd);
 
     BpfObject object_;

@@ -23,10 +23,10 @@ LIMPET_PROGRAM(0, on_switch);
 LIMPET_PROGRAM(1, on_new_task);
 LIMPET_PROGRAM(2, on_free);
 LIMPET_PROGRAM(3, on_task);
-#define RUNS_SWITCH LIMPET_STAT_RUNS_0
-#define RUNS_NEW_TASK (LIMPET_STAT_RUNS_0 + 1)
-#define RUNS_FREE (LIMPET_STAT_RUNS_0 + 2)
-#define RUNS_TASK (LIMPET_STAT_RUNS_0 + 3)
+LIMPET_PROGRAM(4, on_exec);
+LIMPET_PROGRAM(5, on_attach);
+LIMPET_PROGRAM(6, on_exit);
+LIMPET_PROGRAM(7, on_rmdir);
 
 /* An arrival is counted when the thread leaves again: a process may have become another program by then. */
 static __always_inline void count_arrival(struct cpu_run *run)
@@ -39,12 +39,14 @@ static __always_inline void count_arrival(struct cpu_run *run)
     run->bucket_plus_one = 0;
 }
 
-static __always_inline void leave(struct task_struct *task, _Bool is_preempted, __u64 now)
+static __always_inline void leave(struct task_struct *task, _Bool is_preempted, __u64 now, __u8 era)
 {
     struct cpu_run *run = is_kernel_thread(task) ? NULL : run_of(task);
 
     if (!run)
         return;
+    if (__builtin_expect(run->era != era, 0))
+        catch_up(task, run, era);
     run->off_reason = is_preempted ? OFF_RUNNABLE : reason_of(task);
     run->off_since_ns = now;
     count_arrival(run);
@@ -70,13 +72,15 @@ static __always_inline __u32 bucket_of(__u64 delay_ns)
 
 /* The kernel adds the delay of this arrival to run_delay a moment later, from the same clock. The difference to what was
  * counted includes waits that ended without an arrival: in a queue that the thread was moved away from. */
-static __always_inline void arrive(struct task_struct *task, __u64 now)
+static __always_inline void arrive(struct task_struct *task, __u64 now, __u8 era)
 {
     struct cpu_run *run = is_kernel_thread(task) ? NULL : run_of(task);
     __u64 run_delay_ns, queued_at, delay_ns;
 
     if (!run)
         return;
+    if (__builtin_expect(run->era != era, 0))
+        catch_up(task, run, era);
     run_delay_ns = fields_of(task)->sched_info.run_delay;
     queued_at = fields_of(task)->sched_info.last_queued;
     if (queued_at)
@@ -90,11 +94,16 @@ static __always_inline void arrive(struct task_struct *task, __u64 now)
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, _Bool is_preempted, struct task_struct *previous, struct task_struct *next)
 {
-    __u64 now = run_queue_clock(next);
+    const struct limpet_stats *stats = limpet_begin(LIMPET_RUNS(0));
+    __u64 now;
+    __u8 era;
 
-    limpet_count(RUNS_SWITCH);
-    leave(previous, is_preempted, now);
-    arrive(next, now);
+    if (!stats)
+        return 0;
+    era = stats->values[LIMPET_STAT_CONTROL] >> 8;
+    now = run_queue_clock(next);
+    leave(previous, is_preempted, now, era);
+    arrive(next, now, era);
     return 0;
 }
 
@@ -103,10 +112,12 @@ SEC("tp_btf/task_newtask")
 int BPF_PROG(on_new_task, struct task_struct *task)
 {
     struct task_struct *current = bpf_get_current_task_btf();
-    struct cpu_thread *parent = thread_of(current);
-    struct cpu_run *run = parent ? run_of(current) : NULL;
+    struct cpu_thread *parent;
+    struct cpu_run *run;
 
-    limpet_count(RUNS_NEW_TASK);
+    LIMPET_BEGIN(1, 0);
+    parent = thread_of(current);
+    run = parent ? run_of(current) : NULL;
     if (parent && run && parent->cgroups == cgroups_of(task))
         inherit(task, parent, run->row);
     else
@@ -119,9 +130,11 @@ int BPF_PROG(on_new_task, struct task_struct *task)
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
 {
-    struct cpu_thread *thread = thread_of(task);
+    struct cpu_thread *thread;
     __u32 before;
 
+    LIMPET_BEGIN(4, 0);
+    thread = thread_of(task);
     if (!thread) {
         meet(task, 0);
         return 0;
@@ -138,8 +151,10 @@ int BPF_PROG(on_exec, struct task_struct *task)
 SEC("tp_btf/cgroup_attach_task")
 int BPF_PROG(on_attach, struct cgroup *cgroup, const char *path, struct task_struct *task)
 {
-    struct cpu_thread *thread = thread_of(task);
+    struct cpu_thread *thread;
 
+    LIMPET_BEGIN(5, 0);
+    thread = thread_of(task);
     if (!thread)
         return 0;
     bring_up_to_date(task, thread);
@@ -152,8 +167,10 @@ int BPF_PROG(on_attach, struct cgroup *cgroup, const char *path, struct task_str
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
-    struct cpu_thread *thread = thread_of(task);
+    struct cpu_thread *thread;
 
+    LIMPET_BEGIN(6, 0);
+    thread = thread_of(task);
     if (thread)
         count_quota(task, thread->workload);
     return 0;
@@ -163,9 +180,10 @@ int BPF_PROG(on_exit, struct task_struct *task)
 SEC("tp_btf/sched_process_free")
 int BPF_PROG(on_free, struct task_struct *task)
 {
-    struct cpu_thread *thread = thread_of(task);
+    struct cpu_thread *thread;
 
-    limpet_count(RUNS_FREE);
+    LIMPET_BEGIN(2, 0);
+    thread = thread_of(task);
     if (thread)
         bring_up_to_date(task, thread);
     forget(task);
@@ -175,8 +193,21 @@ int BPF_PROG(on_free, struct task_struct *task)
 SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(on_rmdir, struct cgroup *cgroup)
 {
+    LIMPET_BEGIN(7, 0);
     forget_quota(cgroup);
     return 0;
+}
+
+/* The thread may have become another program unseen. */
+static __always_inline int has_rested(struct task_struct *task)
+{
+    struct cpu_run *run = run_of(task);
+    __u8 era = limpet_era();
+
+    if (!run || run->era == era)
+        return 0;
+    catch_up(task, run, era);
+    return 1;
 }
 
 /* Every thread of the host: at the start to meet those that are there, then before each scrape. */
@@ -186,7 +217,7 @@ int on_task(struct bpf_iter__task *context)
     struct task_struct *task = context->task;
     struct cpu_thread *thread;
 
-    limpet_count(RUNS_TASK);
+    LIMPET_BEGIN(3, 0);
     if (!task)
         return 0;
     thread = thread_of(task);
@@ -195,7 +226,7 @@ int on_task(struct bpf_iter__task *context)
         thread = thread_of(task);
     } else {
         bring_up_to_date(task, thread);
-        if (thread->cgroups != cgroups_of(task))
+        if (thread->cgroups != cgroups_of(task) || has_rested(task))
             assign(task, thread);
     }
     if (thread && !(fields_of(task)->flags & PF_EXITING))

@@ -52,7 +52,7 @@ static __always_inline void add_off_cpu(struct cpu_row *row, struct cpu_thread *
 #pragma unroll
     for (int i = 0; i < OFF_REASONS; i++)
         off_ns[i] = live->off_ns[i];
-    began = live->off_since_ns;
+    began = run->era == limpet_era() ? live->off_since_ns : 0;
     reason = live->off_reason;
     now = run_queue_clock(bpf_get_current_task_btf());
 #pragma unroll

@@ -23,7 +23,8 @@ struct cpu_run {
     __u64 run_delay_ns; /* that has been counted */
     __u64 off_since_ns; /* clock of the last switch away; 0 while it runs, and before it ran first */
     __u32 row;
-    __u16 off_reason;      /* enum off_reason, valid with off_since_ns */
+    __u8 off_reason;       /* enum off_reason, valid with off_since_ns */
+    __u8 era;              /* in which the last switch of the thread was seen, see limpet_era */
     __u16 bucket_plus_one; /* of the delay of the thread's last arrival, until it leaves its CPU; 0: counted */
     __u64 off_ns[OFF_REASONS];
 };
@@ -128,12 +129,23 @@ static __always_inline __u32 find_row(struct task_struct *task, __u32 *workload)
     return cpu_find(&key);
 }
 
+/* A place is free, or from an era whose threads may have gone unseen. One that is still there goes on with its record. */
+static __always_inline int take_place(struct cpu_run *place, __u8 era)
+{
+    __u64 task = place->task;
+
+    if (task && (task == PLACE_IS_TAKEN || place->era == era))
+        return 0;
+    return __sync_val_compare_and_swap(&place->task, task, PLACE_IS_TAKEN) == task;
+}
+
 /* Makes the record of a thread. The place first: from then on switches use it, so that nothing is written twice. */
 static __always_inline void remember(struct task_struct *task, struct cpu_thread *thread)
 {
     struct cpu_run *place = place_of(task);
 
-    if (place && __sync_val_compare_and_swap(&place->task, 0, PLACE_IS_TAKEN) == 0) {
+    if (place && take_place(place, thread->run.era)) {
+        place->era = thread->run.era;
         place->run_delay_ns = thread->run.run_delay_ns;
         place->off_since_ns = thread->run.off_since_ns;
         place->row = thread->run.row;
@@ -182,6 +194,7 @@ static __noinline void meet(struct task_struct *task, int is_born)
     if (thread.run.row == NO_ROW)
         return;
     thread.cgroups = cgroups_of(task);
+    thread.run.era = limpet_era();
     thread.is_new = is_born;
     if (!is_born)
         skip_past(task, &thread);
@@ -191,9 +204,21 @@ static __noinline void meet(struct task_struct *task, int is_born)
 /* The same for a thread that is born with the workload of its parent. */
 static __always_inline void inherit(struct task_struct *task, const struct cpu_thread *parent, __u32 row)
 {
-    struct cpu_thread thread = {.run.row = row, .cgroups = parent->cgroups, .workload = parent->workload, .is_new = 1};
+    struct cpu_thread thread = {.run = {.row = row, .era = limpet_era()},
+                                .cgroups = parent->cgroups,
+                                .workload = parent->workload,
+                                .is_new = 1};
 
     remember(task, &thread);
+}
+
+/* The program has rested since it last saw this thread switch: what it did meanwhile is nobody's wait or delay. */
+static __always_inline void catch_up(const struct task_struct *task, struct cpu_run *run, __u8 era)
+{
+    run->off_since_ns = 0;
+    run->bucket_plus_one = 0;
+    run->run_delay_ns = fields_of(task)->sched_info.run_delay;
+    run->era = era;
 }
 
 /* Finds out again whose a thread is, after its program or its cgroup has changed. */

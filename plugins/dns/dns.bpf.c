@@ -120,7 +120,7 @@ int on_tick(struct __sk_buff *skb)
 {
     __u64 now_ns = bpf_ktime_get_ns();
 
-    limpet_count(LIMPET_STAT_RUNS_0 + 2);
+    LIMPET_BEGIN(2, 0);
     for (__u32 slot = 0; slot < QUERIES; slot++)
         expire(slot, now_ns);
     return 0;

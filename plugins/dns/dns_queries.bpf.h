@@ -37,7 +37,7 @@ struct query {
     __u8 type; /* type_label */
     __u8 state;
     __u8 is_server;
-    __u8 padding;
+    __u8 era; /* that it began to wait in */
 };
 _Static_assert(sizeof(struct query) == 32, "two to a cache line");
 
@@ -100,10 +100,15 @@ static __always_inline void count_served(const struct query *query, __u32 worklo
         limpet_observe(&row->duration, duration_bounds, duration_ns);
 }
 
-/* Nobody answers a held query any more. A server that does not answer is not a fault of ours and not counted. */
+/* Nobody answers a held query any more. A server that does not answer is not a fault of ours and not counted. Where this
+ * program has rested meanwhile, the answer may have come. */
 static __always_inline void count_timeout(const struct query *query)
 {
-    if (query->state == QUERY_WAITS && !query->is_server)
+    if (query->state != QUERY_WAITS || query->is_server)
+        return;
+    if (query->era != limpet_era())
+        limpet_count(LIMPET_STAT_UNSEEN_PAUSED);
+    else
         count_lookup(query, LABEL_CODE_NONE, ERROR_TIMEOUT, timeout_ns);
 }
 
@@ -133,6 +138,7 @@ static __always_inline void repeat_query(struct query *query, const struct query
     if (again->since_ns - query->since_ns < timeout_ns && query->state == QUERY_WAITS)
         return;
     count_timeout(query);
+    query->era = limpet_era();
     query->since_ns = again->since_ns;
     query->state = QUERY_WAITS;
 }
@@ -147,6 +153,7 @@ static __always_inline void begin_query(struct query *query, const struct query 
     query->name = from->name;
     query->type = from->type;
     query->state = QUERY_WAITS;
+    query->era = limpet_era();
 }
 
 /* A query of a client whose socket and id are those of one in the table. Returns 0 when that has just gone. */

@@ -243,17 +243,17 @@ static __always_inline int close_connection(struct sock *sk)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 {
+    LIMPET_BEGIN(0, 0);
     if (new_state != TCP_CLOSE)
         return 0;
-    limpet_count(LIMPET_STAT_RUNS_0);
     return close_connection(sk);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
 {
+    LIMPET_BEGIN(1, 0);
     if (new_state != TCP_CLOSE)
         return 0;
-    limpet_count(LIMPET_STAT_RUNS_0 + 1);
     return close_connection(sk);
 }

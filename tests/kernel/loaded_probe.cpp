@@ -64,7 +64,7 @@ int LoadedProbe::map_fd(const char* name) const
 
 uint64_t LoadedProbe::stat(uint32_t index) const
 {
-    constexpr uint32_t kStatWords = 16;
+    constexpr uint32_t kStatWords = 32; // LIMPET_STAT_COUNT
     uint64_t total = 0;
 
     for (uint32_t cpu = 0; cpu < static_cast<uint32_t>(libbpf_num_possible_cpus()); ++cpu) {

@@ -34,11 +34,12 @@ SEC("tp_btf/sched_process_exec")
 int BPF_PROG(on_exec, struct task_struct *task)
 {
     const struct task_struct___exec *started = (const void *)task;
-    struct exec_event event = {.tgid = bpf_get_current_pid_tgid() >> 32};
+    struct exec_event event = {};
     struct exec_key key = {};
     struct exec_row *row;
 
-    limpet_count(LIMPET_STAT_RUNS_0);
+    LIMPET_BEGIN(0, 0);
+    event.tgid = bpf_get_current_pid_tgid() >> 32;
     event.fork_to_exec_ns = bpf_ktime_get_ns() - BPF_CORE_READ(started, start_time);
     bpf_get_current_comm(&key.command, sizeof(key.command));
     row = exec_row(exec_find(&key));

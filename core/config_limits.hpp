@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The keys that say what limpet may cost: [limits]. Pure functions; no threads.
+#pragma once
+
+#include "config.hpp"
+#include "table_reader.hpp"
+
+namespace limpet {
+
+// Overwrites what the table sets.
+void read_limits(TableReader& table, LimitsConfig& limits);
+
+} // namespace limpet
