@@ -193,6 +193,7 @@ void print(const std::vector<Program>& programs, double requests)
         pair_ns += program.is_empty ? ns_per_run(program) : 0;
     }
     print_programs(programs);
+    std::printf("agent_total_ns %.0f\nempty_total_ns %.0f\n", agent_ns, empty_ns);
     if (agent_ns > 0 && empty_ns > 0)
         std::printf("agent_to_empty_ratio %.2f\n", agent_ns / empty_ns);
     if (agent_ns > 0 && pair_ns > 0 && requests > 0) {
