@@ -12,7 +12,7 @@ from . import places
 from .ports import free_port
 from .prometheus_text import Exposition
 
-START_SECONDS = 10
+START_SECONDS = 30  # emulated kernels are slow
 STOP_SECONDS = 10
 
 
