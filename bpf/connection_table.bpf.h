@@ -22,9 +22,19 @@ _Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
                    __builtin_offsetof(struct limpet_connection, last_used) == 64,
                "four cache lines; the first is for reading");
 
-/* Segments that parsers are shown of a connection before it is nobody's. */
+/* Segments that parsers are shown of a connection before it is nobody's. Of one that is older than its slot they are shown
+ * those alone that follow one of the other direction: it may be inside a long body, and a message begins where the talk
+ * changes sides. Its verdict holds the direction of the last segment. */
 #define TRIES_IF_FRESH 4
 #define TRIES_IF_ADOPTED 200
+#define VERDICT_ADOPTED 252 /* last received */
+#define VERDICT_ADOPTED_EGRESS 253
+
+/* True for a verdict that is a parser's number. */
+static __always_inline int is_parser(__u32 verdict)
+{
+    return verdict - 1 < LIMPET_MAX_PARSERS - 1;
+}
 
 #define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */

@@ -65,6 +65,25 @@ static __always_inline __u64 time_of_segment(const struct __sk_buff *skb)
     return sent_ns ? sent_ns : bpf_ktime_get_ns();
 }
 
+/* A segment of a connection that is no parser's: whether parsers are to see it. */
+static __always_inline int is_worth_a_try(struct limpet_connection *connection, __u32 flags)
+{
+    __u8 verdict = connection->head.verdict;
+    __u8 adopted = flags & LIMPET_SEGMENT_EGRESS ? VERDICT_ADOPTED_EGRESS : VERDICT_ADOPTED;
+
+    if (verdict == LIMPET_VERDICT_NOBODY || verdict == adopted)
+        return 0;
+    if (!connection->head.tries--) {
+        connection->head.verdict = LIMPET_VERDICT_NOBODY;
+        return 0;
+    }
+    if (verdict != LIMPET_VERDICT_UNDECIDED) {
+        connection->head.verdict = adopted;
+        limpet_clear_state(connection);
+    }
+    return 1;
+}
+
 /* Which parser is to have the packet: a number of limpet_parsers, TO_DATAGRAM or TO_NOBODY; what it needs is in skb->cb[]. */
 static __always_inline __u32 route(struct __sk_buff *skb)
 {
@@ -113,13 +132,9 @@ static __always_inline __u32 route(struct __sk_buff *skb)
         connection->last_used = age;
     }
     parser = connection->head.verdict;
-    if (parser == LIMPET_VERDICT_NOBODY)
-        return TO_NOBODY;
-    if (__builtin_expect(parser == LIMPET_VERDICT_UNDECIDED, 0)) {
-        if (!connection->head.tries--) {
-            connection->head.verdict = LIMPET_VERDICT_NOBODY;
+    if (__builtin_expect(!is_parser(parser), 0)) {
+        if (!is_worth_a_try(connection, flags))
             return TO_NOBODY;
-        }
         flags |= LIMPET_SEGMENT_UNDECIDED;
         parser = FIRST_PARSER;
     }
@@ -177,13 +192,12 @@ static __always_inline int begins_like_tls(const struct __sk_buff *skb)
     return !bpf_skb_load_bytes(skb, skb->cb[0] >> 16, head, sizeof(head)) && head[0] == 0x16 && head[1] == 0x03;
 }
 
-/* How many segments parsers are shown of a connection that nobody wants. Of one that is older than its slot many more: it
- * may be inside a long body. Nothing has passed before this segment when the kernel's own byte counts say so. */
-static __always_inline __u8 tries_of(struct bpf_sock *sk)
+/* Whether something has passed before this segment, by the kernel's own byte counts. */
+static __always_inline int is_older(struct bpf_sock *sk)
 {
     struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
 
-    return !tcp || (tcp->bytes_received == 0 && tcp->bytes_acked <= 1) ? TRIES_IF_FRESH : TRIES_IF_ADOPTED;
+    return tcp && (tcp->bytes_received || tcp->bytes_acked > 1);
 }
 
 /* The identity of an early segment's connection, from its packet. */
@@ -223,7 +237,7 @@ int tap_open(struct __sk_buff *skb)
     struct limpet_socket *owner;
     __u8 verdict = LIMPET_VERDICT_UNDECIDED;
     __u64 cookie;
-    __u32 slot, is_early;
+    __u32 slot, is_early, adopted;
 
     if (!sk || !(skb->cb[1] & LIMPET_SEGMENT_LENGTH)) /* the end of a connection that nobody followed */
         return LIMPET_PASS;
@@ -250,9 +264,13 @@ int tap_open(struct __sk_buff *skb)
         if (connection)
             take_over(owner, cookie, slot, connection->head.generation);
     }
-    if (!connection)
-        connection =
-            connection_open(cookie, owner ? owner->workload : LIMPET_WORKLOAD_UNKNOWN, verdict, tries_of(sk), &slot);
+    if (!connection) {
+        adopted = is_older(sk);
+        if (adopted && verdict == LIMPET_VERDICT_UNDECIDED)
+            verdict = skb->ingress_ifindex ? VERDICT_ADOPTED : VERDICT_ADOPTED_EGRESS;
+        connection = connection_open(cookie, owner ? owner->workload : LIMPET_WORKLOAD_UNKNOWN, verdict,
+                                     adopted ? TRIES_IF_ADOPTED : TRIES_IF_FRESH, &slot);
+    }
     if (!connection) {
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
         return LIMPET_PASS;
@@ -267,7 +285,7 @@ int tap_open(struct __sk_buff *skb)
     if (verdict == LIMPET_VERDICT_NOBODY)
         return LIMPET_PASS;
     skb->cb[0] |= slot;
-    if (verdict != LIMPET_VERDICT_UNDECIDED) { /* another CPU was faster */
+    if (is_parser(verdict)) { /* another CPU was faster */
         bpf_tail_call(skb, &limpet_parsers, verdict);
         return LIMPET_PASS;
     }

@@ -33,8 +33,6 @@ constexpr const char* kDatagramParsers = "limpet_datagram_parsers"; // number 0 
 constexpr const char* kPortOwners = "limpet_datagram_ports";
 constexpr const char* kNames = "limpet_names";
 constexpr size_t kPorts = 65536;
-constexpr uint8_t kUndecided = 0; // limpet_connection_head::verdict
-constexpr uint8_t kNobody = 255;
 constexpr size_t kNetworkNamespaces = 256; // about a millisecond each
 
 std::vector<ManifestProgram> optional_programs()
@@ -295,7 +293,7 @@ void Tap::forget_connections(uint32_t parser)
         limpet_connection_head& head = connections[slot].head;
         const uint32_t alias = head.alias_plus_one;
         const uint8_t verdict = alias ? connections[alias - 1].head.verdict : head.verdict;
-        if (verdict == parser || verdict == kUndecided || verdict == kNobody)
+        if (verdict == parser || verdict == 0 || verdict >= kMaxParsers)
             __atomic_store_n(&head.cookie, 0, __ATOMIC_RELAXED);
     }
 }

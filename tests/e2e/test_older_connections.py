@@ -75,6 +75,26 @@ class OlderConnectionsTest(EndToEndCase):
             self.assertEqual(sum(rows.answered.values()) - sum(counted[side].answered.values()), 40, (side, rows))
             self.assertFalse(rows.failed, side)
 
+    def test_a_long_download_and_a_long_upload_under_way_at_the_start_hide_none_that_follow(self):
+        server = self.start_server(GoServer)
+        downloads, uploads = ([self.connect(server) for _ in range(3)] for _ in range(2))
+        for connection in downloads:
+            connection.sendall(b"GET /?size=60000000 HTTP/1.1\r\nHost: e2e\r\n\r\n")
+        for connection in uploads:
+            connection.sendall(b"POST /post HTTP/1.1\r\nHost: e2e\r\nContent-Length: 60000000\r\n\r\n" + bytes(1_000_000))
+        agent = self.start_agent()
+        for connection in uploads:
+            connection.sendall(bytes(59_000_000))
+            clients.read_response(connection)
+        for connection in downloads:
+            clients.read_response(connection)
+        self.assert_log_counts(server, {("GET", "200"): 3, ("POST", "200"): 3})
+        before = server.log_counts()
+        for connection in downloads + uploads:
+            ask(connection, 5)
+        self.assert_log_counts(server, {("GET", "200"): 33, ("POST", "200"): 3})
+        self.assert_counts_equal_log(agent, server, since=before)
+
 
 if __name__ == "__main__":
     unittest.main()
