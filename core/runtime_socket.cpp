@@ -83,7 +83,7 @@ Done Request::send(std::string_view text)
         const ssize_t sent = ::send(fd_.get(), text.data(), text.size(), MSG_NOSIGNAL);
         if (sent > 0)
             text.remove_prefix(static_cast<size_t>(sent));
-        else if (errno != EAGAIN && errno != EINTR)
+        else if (sent < 0 && errno != EAGAIN && errno != EINTR)
             return errno_error("cannot write to " + path_);
         else if (const Done ready = wait_for(POLLOUT); !ready)
             return ready;
