@@ -15,6 +15,8 @@ using namespace std::chrono_literals;
 
 constexpr auto kAdoptAgainAfter = 1s; // sockets accepted while the hooks were being attached
 constexpr auto kTickEvery = 1s;
+constexpr auto kForgetAtMostEvery = 1s; // rows and numbers of ended workloads are looked for four times in forget_after
+constexpr auto kForgetAtLeastEvery = 30s;
 constexpr auto kFirstCostWindow = 1s;
 constexpr auto kCostWindowLength = 25ms;   // run-time statistics slow every BPF program of the host: keep it short
 constexpr auto kLongestCostWindow = 250ms; // on a quiet host, until anything has run
@@ -26,6 +28,7 @@ class Schedule {
 public:
     Schedule(AgentState& state, const Config& config)
         : state_(state), drain_every_(config.agent.drain_interval), drain_at_(steady_clock::now() + drain_every_),
+          forget_after_(config.agent.forget_after), forget_at_(next_forget(steady_clock::now())),
           adopt_at_(steady_clock::now() + kAdoptAgainAfter), cost_at_(steady_clock::now() + kFirstCostWindow)
     {
     }
@@ -46,6 +49,10 @@ public:
                 state_.tick();
                 tick_at_ = now + kTickEvery;
             }
+            if (now >= forget_at_) {
+                state_.forget(forget_after_);
+                forget_at_ = next_forget(now);
+            }
         }
         if (now >= adopt_at_) {
             state_.tap.adopt_again();
@@ -56,6 +63,13 @@ public:
     }
 
 private:
+    [[nodiscard]] steady_clock::time_point next_forget(steady_clock::time_point now) const
+    {
+        if (forget_after_ == 0s)
+            return steady_clock::time_point::max();
+        return now + std::clamp<steady_clock::duration>(forget_after_ / 4, kForgetAtMostEvery, kForgetAtLeastEvery);
+    }
+
     void measure_cost(steady_clock::time_point now)
     {
         const std::vector<MeteredProgram> programs = state_.metered_programs();
@@ -93,6 +107,8 @@ private:
     const steady_clock::duration drain_every_;
     steady_clock::time_point drain_at_;
     steady_clock::time_point tick_at_;
+    const std::chrono::milliseconds forget_after_;
+    steady_clock::time_point forget_at_; // with a drain: no wake-up of its own
     steady_clock::time_point adopt_at_;
     steady_clock::time_point cost_at_;
     steady_clock::time_point window_since_;

@@ -3,6 +3,11 @@
 
 #include <utility>
 
+#include <algorithm>
+#include <linux/membarrier.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include "log.hpp"
 
 namespace limpet {
@@ -16,6 +21,13 @@ void log_state(const Probe& probe)
     else
         log(probe.state() == ProbeState::kDegraded ? LogLevel::kWarn : LogLevel::kError, probe.name(),
             state + ": " + probe.reason());
+}
+
+// BPF programs run between two grace periods of RCU; the kernel lets this call return after a whole one. Where it does not (CPUs
+// without a tick), the time since the last call of forget() has to do.
+void wait_for_running_programs()
+{
+    (void)::syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 }
 
 } // namespace
@@ -98,6 +110,22 @@ void AgentState::renew_lease()
         command(probe->stats());
     if (has_rested)
         tap.adopt_again(); // sockets that were made meanwhile
+}
+
+void AgentState::forget(std::chrono::milliseconds after)
+{
+    const auto now = std::chrono::steady_clock::now();
+    std::vector<bool> has_rows(Workloads::kLimit);
+    const auto has_taken = [](const auto& probe) { return probe->has_taken_rows(); };
+    if (workloads.has_given_back() || std::any_of(probes.begin(), probes.end(), has_taken))
+        wait_for_running_programs();
+    workloads.find_ended(now);
+    for (const auto& probe : probes) {
+        probe->forget(workloads, now, after);
+        probe->mark_workloads(has_rows);
+    }
+    if (const Done forgotten = workloads.forget(now, after, has_rows); !forgotten)
+        log(LogLevel::kError, "agent", forgotten.error().text);
 }
 
 void AgentState::tick()

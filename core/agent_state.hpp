@@ -59,6 +59,8 @@ struct AgentState {
     // Before anything else that is due. After a time in which the agent could not, programs have rested: what they
     // remember is void.
     void renew_lease();
+    // Takes back the rows and the numbers of workloads that ended `after` ago.
+    void forget(std::chrono::milliseconds after);
     // Once a second: what probes do as time passes.
     void tick();
 

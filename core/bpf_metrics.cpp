@@ -111,7 +111,7 @@ private:
         layout.key_size_bytes = size_of(key_id);
         layout.row_size_bytes = size_of(row_id);
         layout.slot_size_bytes = bpf_map__value_size(keys);
-        layout.used_offset_bytes = used_offset(keys, table);
+        read_slot(layout, keys);
         read_key(layout, key, key_id);
         read_row(layout, row, row_id);
         if (layout.metrics.empty())
@@ -119,14 +119,20 @@ private:
         found_.tables.push_back(std::move(layout));
     }
 
-    uint32_t used_offset(const bpf_map* keys, const std::string& table)
+    void read_slot(SeriesLayout& layout, const bpf_map* keys)
     {
         const auto [slot, slot_id] = struct_behind(types_, bpf_map__btf_value_type_id(keys));
-        for (uint32_t i = 0; slot && i < btf_vlen(slot); ++i)
-            if (std::string_view(name_at(btf_members(slot)[i].name_off)) == "used")
-                return btf_member_bit_offset(slot, i) / 8;
-        mistake("map " + table + "_keys", "its element has no member \"used\"; declare the table with LIMPET_SERIES");
-        return 0;
+        for (uint32_t i = 0; slot && i < btf_vlen(slot); ++i) {
+            const std::string_view member = name_at(btf_members(slot)[i].name_off);
+            const uint32_t offset_bytes = btf_member_bit_offset(slot, i) / 8;
+            if (member == "used")
+                layout.used_offset_bytes = offset_bytes;
+            else if (member == "generation")
+                layout.generation_offset_bytes = offset_bytes;
+        }
+        if (layout.used_offset_bytes == 0)
+            mistake("map " + layout.table + "_keys",
+                    "its element has no member \"used\"; declare the table with LIMPET_SERIES");
     }
 
     std::string where_of(const btf_type* type, uint32_t member) const

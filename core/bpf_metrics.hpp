@@ -68,6 +68,7 @@ struct SeriesLayout {
     uint32_t key_size_bytes = 0;
     uint32_t slot_size_bytes = 0; // element of <table>_keys
     uint32_t used_offset_bytes = 0;
+    uint32_t generation_offset_bytes = 0; // 0: made before rows could be taken back
     uint32_t row_size_bytes = 0;
     std::vector<KeyLabel> labels;
     std::vector<RowMetric> metrics;

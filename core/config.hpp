@@ -47,7 +47,8 @@ struct AgentConfig {
     int nice = 0;                              // -20…19
     std::string log_level = "info";            // debug, info, warn, error
     std::chrono::milliseconds drain_interval{100};
-    std::filesystem::path cgroup_root; // empty: found through /proc/self/mountinfo
+    std::chrono::milliseconds forget_after{600'000}; // 0: never
+    std::filesystem::path cgroup_root;               // empty: found through /proc/self/mountinfo
 };
 
 // [limits]: what limpet may cost.

@@ -136,6 +136,8 @@ void read_agent(TableReader& table, const std::filesystem::path& directory, Agen
     read_log_level(table, agent);
     if (const std::optional<double> seconds = table.duration_seconds("drain_interval", 0.01, 10))
         agent.drain_interval = std::chrono::milliseconds(std::lround(*seconds * 1000));
+    if (const std::optional<double> seconds = table.duration_seconds("forget_after", 0, 30 * 24 * 3600))
+        agent.forget_after = std::chrono::milliseconds(std::llround(*seconds * 1000));
     table.path("cgroup_root", directory, agent.cgroup_root);
     table.report_unknown();
 }

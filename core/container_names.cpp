@@ -46,6 +46,12 @@ void ContainerNames::want(const ContainerKey& container)
     wake_.notify_one();
 }
 
+void ContainerNames::forget(const std::string& id)
+{
+    const std::lock_guard lock(mutex_);
+    entries_.erase(id);
+}
+
 std::optional<CgroupIdentity> ContainerNames::find(const std::string& id) const
 {
     const std::lock_guard lock(mutex_);
@@ -96,7 +102,10 @@ bool ContainerNames::ask_some(std::unique_lock<std::mutex>& lock, ContainerKind 
 void ContainerNames::take(const std::vector<std::string>& ids, const ContainerSources::Answer& answer)
 {
     for (const std::string& id : ids) {
-        Entry& entry = entries_[id];
+        const auto place = entries_.find(id);
+        if (place == entries_.end())
+            continue; // forgotten meanwhile
+        Entry& entry = place->second;
         const auto found = std::find_if(answer.found.begin(), answer.found.end(),
                                         [&](const ContainerSources::Found& item) { return item.id == id; });
         if (found == answer.found.end() || found->identity.container_id.empty()) {

@@ -31,6 +31,9 @@ public:
     // known: it may have been started anew.
     void want(const ContainerKey& container);
 
+    // Nobody asks for this container any more.
+    void forget(const std::string& id);
+
     // What is known by now. The name of a container that is gone stays.
     [[nodiscard]] std::optional<CgroupIdentity> find(const std::string& id) const;
 

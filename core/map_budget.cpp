@@ -48,7 +48,7 @@ uint32_t budgeted_entries(const BpfObject& object, const std::string& map, const
         const uint32_t rows = series ? series : object.map_entries(layout.table + "_index");
         if (map == layout.table + "_rows")
             return rows * kBudgetShards;
-        if (map == layout.table + "_index" || map == layout.table + "_keys")
+        if (map == layout.table + "_index" || map == layout.table + "_keys" || map == layout.table + "_free")
             return rows;
     }
     return map == "limpet_stats" ? kBudgetCpus : entries;

@@ -230,6 +230,8 @@ void PluginHost::sample(limpet_text metric, uint32_t workload, const limpet_labe
         ++dropped_samples_;
         return;
     }
+    if (workload != LIMPET_NO_WORKLOAD && workloads_->is_forgotten(workload))
+        return; // the probe remembers a workload that has ended
     Sample sample{&*declared, {}, number};
     std::string text = name + '\0';
     if (workload != LIMPET_NO_WORKLOAD) {

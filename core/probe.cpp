@@ -195,6 +195,8 @@ Done Probe::open_tables()
             if (label.decoder == LabelDecoder::kTextOf)
                 source.texts[label.items.front()] = {object.map_fd(label.items.front()),
                                                      object.map_value_size_bytes(label.items.front())};
+        source.index_fd = object.map_fd(table + "_index");
+        source.free_fd = object.map_fd(table + "_free");
         if (source.used.size() != sizeof(uint32_t))
             return Error{0, "table " + table + " has no counter " + table + "_used; declare it with LIMPET_SERIES"};
         Result<SeriesTable> opened = SeriesTable::open(layout, source, bounds_);
@@ -328,6 +330,24 @@ void Probe::collect(const Workloads& workloads, Families& families)
     const Done collected = instance_->collect(workloads, families);
     if (!collected && instance_->has_thrown())
         quarantine(collected.error());
+}
+
+void Probe::forget(const Workloads& workloads, SteadyTime now, std::chrono::milliseconds after)
+{
+    for (SeriesTable& table : tables_)
+        if (const Done forgotten = table.forget(workloads, now, after); !forgotten)
+            log(LogLevel::kError, config_.name, forgotten.error().text);
+}
+
+bool Probe::has_taken_rows() const
+{
+    return std::any_of(tables_.begin(), tables_.end(), [](const SeriesTable& table) { return table.has_taken_rows(); });
+}
+
+void Probe::mark_workloads(std::vector<bool>& has_rows) const
+{
+    for (const SeriesTable& table : tables_)
+        table.mark_workloads(has_rows);
 }
 
 bool Probe::is_healthy() const

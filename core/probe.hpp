@@ -69,6 +69,10 @@ public:
     // Runs what the probe does as time passes (SEC("limpet/tick")).
     void tick();
     void collect(const Workloads& workloads, Families& families);
+    // As of SeriesTable, for all tables.
+    void forget(const Workloads& workloads, SteadyTime now, std::chrono::milliseconds after);
+    [[nodiscard]] bool has_taken_rows() const;
+    void mark_workloads(std::vector<bool>& has_rows) const;
 
     [[nodiscard]] const std::string& name() const { return config_.name; }
     [[nodiscard]] const ProbeConfig& config() const { return config_; }

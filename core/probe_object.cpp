@@ -90,6 +90,9 @@ Done size_tables(BpfObject& object, const ObjectSettings& settings)
                                            std::pair(table + "_rows", rows * shards)})
             if (const Done resized = object.resize_map(map, entries); !resized)
                 return resized;
+        if (object.has_map(table + "_free"))
+            if (const Done resized = object.resize_map(table + "_free", rows); !resized)
+                return resized;
     }
     return done();
 }

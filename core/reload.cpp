@@ -38,6 +38,7 @@ std::vector<std::string> changed_fixed_keys(const Config& old_config, const Conf
          {std::pair("agent.listen", a.listen != b.listen), std::pair("agent.plugin_dir", a.plugin_dir != b.plugin_dir),
           std::pair("agent.cpus", a.cpus != b.cpus), std::pair("agent.nice", a.nice != b.nice),
           std::pair("agent.drain_interval", a.drain_interval != b.drain_interval),
+          std::pair("agent.forget_after", a.forget_after != b.forget_after),
           std::pair("agent.cgroup_root", a.cgroup_root != b.cgroup_root),
           std::pair("limits.lease", old_config.limits.lease != new_config.limits.lease),
           std::pair("names", old_config.names != new_config.names)})

@@ -39,7 +39,7 @@ Result<SeriesTable> SeriesTable::open(SeriesLayout layout, const SeriesSource& s
 {
     SeriesTable table(std::move(layout), source);
     const size_t keys_bytes = source.rows * array_stride(table.layout_.slot_size_bytes);
-    Result<MappedMap> keys = MappedMap::map(source.keys_fd, keys_bytes, table.layout_.table + "_keys");
+    Result<MappedMap> keys = MappedMap::map_writable(source.keys_fd, keys_bytes, table.layout_.table + "_keys");
     if (!keys)
         return keys.error();
     table.keys_ = std::move(*keys);
@@ -66,10 +66,8 @@ void SeriesTable::make_groupings()
 
 Done SeriesTable::collect(const Workloads& workloads, Families& families)
 {
-    const uint32_t rows = rows_in_use() + 1;
-    if (rows > mapped_rows_)
-        if (const Done mapped = map_rows(rows); !mapped)
-            return mapped;
+    if (const Done mapped = map_rows(rows_handed_out() + 1); !mapped)
+        return mapped;
     find_new_rows(workloads);
     for (size_t i = 0; i < layout_.metrics.size(); ++i)
         collect_metric(i, families);
@@ -78,15 +76,26 @@ Done SeriesTable::collect(const Workloads& workloads, Families& families)
 
 uint32_t SeriesTable::rows_in_use() const
 {
+    uint32_t total = 0;
+    for (uint32_t row = 1; row <= rows_handed_out(); ++row)
+        total += is_whole(row);
+    return total;
+}
+
+// So far: those that were taken back are among them.
+uint32_t SeriesTable::rows_handed_out() const
+{
     const uint32_t handed_out = read_once<uint32_t>(source_.used.data()); // may run past the end when CPUs race for it
     return std::min(std::max(handed_out, 1U), source_.rows) - 1;
 }
 
 Done SeriesTable::map_rows(uint32_t rows)
 {
+    if (rows <= mapped_rows_)
+        return done();
     const uint32_t wanted = std::min(source_.rows, std::max({rows, mapped_rows_ * 2, kFirstMappedRows}));
     const size_t row_bytes = source_.shards * array_stride(layout_.row_size_bytes);
-    Result<MappedMap> mapped = MappedMap::map(source_.rows_fd, wanted * row_bytes, layout_.table + "_rows");
+    Result<MappedMap> mapped = MappedMap::map_writable(source_.rows_fd, wanted * row_bytes, layout_.table + "_rows");
     if (!mapped)
         return mapped.error();
     rows_ = std::move(*mapped);
@@ -104,14 +113,10 @@ void SeriesTable::find_new_rows(const Workloads& workloads)
         std::fill(is_known_.begin(), is_known_.end(), false);
         names_version_ = workloads.version();
     }
-    for (uint32_t row = 0; row <= rows_in_use(); ++row) {
-        if (is_known_[row])
-            continue;
-        const std::byte* used = keys_.data() + row * array_stride(layout_.slot_size_bytes) + layout_.used_offset_bytes;
-        const bool is_whole = __atomic_load_n(reinterpret_cast<const uint32_t*>(used), __ATOMIC_ACQUIRE);
-        if (row == kOverflowRow ? overflow_has_counts() : is_whole)
+    const uint32_t rows = rows_handed_out();
+    for (uint32_t row = 0; row <= rows; ++row)
+        if (!is_known_[row] && (row == kOverflowRow ? overflow_has_counts() : is_whole(row)))
             add_row(row, workloads);
-    }
 }
 
 void SeriesTable::add_row(uint32_t row, const Workloads& workloads)
@@ -136,8 +141,7 @@ void SeriesTable::add_to(Grouping& grouping, uint32_t row, const Workloads& work
 
 void SeriesTable::append_labels(Labels& labels, const KeyLabel& label, uint32_t row, const Workloads& workloads) const
 {
-    const std::byte* slot = keys_.data() + row * array_stride(layout_.slot_size_bytes);
-    const std::span<const std::byte> key(slot, layout_.key_size_bytes);
+    const std::span<const std::byte> key(slot(row), layout_.key_size_bytes);
     if (label.decoder == LabelDecoder::kWorkload) {
         const auto number = static_cast<uint32_t>(unsigned_number(key.subspan(label.offset_bytes, label.size_bytes)));
         const WorkloadName name =
@@ -196,15 +200,6 @@ void SeriesTable::collect_metric(size_t index, Families& families) const
         sample.label = group.labels;
         family.metric.push_back(std::move(sample));
     }
-}
-
-template <typename Visit>
-void SeriesTable::for_each_shard(const Group& group, Visit visit) const
-{
-    const uint64_t stride = array_stride(layout_.row_size_bytes);
-    for (uint32_t row : group.rows)
-        for (uint32_t shard = 0; shard < source_.shards; ++shard)
-            visit(rows_.data() + (uint64_t{row} * source_.shards + shard) * stride);
 }
 
 // Of one number, over all shards of all rows of the group.

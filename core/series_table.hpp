@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "bpf_metrics.hpp"
+#include "ended_rows.hpp"
 #include "families.hpp"
 #include "mapped_map.hpp"
 #include "result.hpp"
@@ -36,6 +37,8 @@ struct SeriesSource {
     uint32_t shards = 1;                         // elements of <table>_rows per row
     std::span<const std::byte> used;             // <table>_used: rows handed out so far
     std::map<std::string, TextArray> texts = {}; // by map
+    int index_fd = -1;
+    int free_fd = -1; // -1: rows are not taken back
 };
 
 // Histogram bounds by variable, in exported units, ascending.
@@ -47,6 +50,13 @@ public:
 
     // Appends every sample of the table.
     Done collect(const Workloads& workloads, Families& families);
+
+    // Takes back the rows whose workload has ended and that have not changed for `after`: their series are gone at once, the rows
+    // can be used again after the next call. REQUIRES: no program that was running at the last call is running still.
+    Done forget(const Workloads& workloads, SteadyTime now, std::chrono::milliseconds after);
+    [[nodiscard]] bool has_taken_rows() const { return !taken_.empty(); }
+    // Marks the workloads that have rows, by their index.
+    void mark_workloads(std::vector<bool>& has_rows) const;
 
     [[nodiscard]] const SeriesLayout& layout() const { return layout_; }
     [[nodiscard]] uint32_t rows_in_use() const; // the overflow row not counted
@@ -69,14 +79,29 @@ private:
     SeriesTable(SeriesLayout layout, const SeriesSource& source) : layout_(std::move(layout)), source_(source) {}
 
     void make_groupings();
+    [[nodiscard]] uint32_t rows_handed_out() const;
+    [[nodiscard]] const std::byte* slot(uint32_t row) const;
+    [[nodiscard]] bool is_whole(uint32_t row) const;
+    [[nodiscard]] std::optional<uint32_t> workload_of(uint32_t row) const;
+    [[nodiscard]] bool can_be_taken_back(uint32_t row, const Workloads& workloads, SteadyTime now,
+                                         std::chrono::milliseconds after);
+    void take_back(uint32_t row);
+    Done free_taken_rows();
     Done map_rows(uint32_t rows);
     void find_new_rows(const Workloads& workloads);
     void add_row(uint32_t row, const Workloads& workloads);
     void add_to(Grouping& grouping, uint32_t row, const Workloads& workloads);
     void append_labels(Labels& labels, const KeyLabel& label, uint32_t row, const Workloads& workloads) const;
     void collect_metric(size_t index, Families& families) const;
+    // Visits what every shard of every row of the group holds.
     template <typename Visit>
-    void for_each_shard(const Group& group, Visit visit) const;
+    void for_each_shard(const Group& group, Visit visit) const
+    {
+        const uint64_t stride = array_stride(layout_.row_size_bytes);
+        for (uint32_t row : group.rows)
+            for (uint32_t shard = 0; shard < source_.shards; ++shard)
+                visit(rows_.data() + (uint64_t{row} * source_.shards + shard) * stride);
+    }
     [[nodiscard]] std::string text_of_number(const std::string& map, uint64_t number) const;
     [[nodiscard]] uint64_t sum(const Group& group, uint32_t offset_bytes) const;
     bool fill_histogram(prometheus::ClientMetric::Histogram& histogram, const Group& group, size_t index) const;
@@ -92,6 +117,8 @@ private:
     std::vector<std::vector<double>> bounds_of_metric_;
     std::vector<bool> is_known_; // by row
     uint64_t names_version_ = 0;
+    EndedRows ended_;
+    std::vector<uint32_t> taken_; // taken back and not free yet: with the generation of their next use
 };
 
 } // namespace limpet

@@ -308,10 +308,14 @@ std::string Tap::name_of(const uint8_t* address) const
 
 Result<Workloads> Tap::workloads(CgroupPaths paths)
 {
-    Result<MappedMap> records = object_.view("limpet_workloads");
+    constexpr const char* kRecords = "limpet_workloads";
+    Result<MappedMap> records =
+        MappedMap::map_writable(object_.map_fd(kRecords), Workloads::kLimit * sizeof(WorkloadRecord), kRecords);
     if (!records)
         return records.error();
-    return Workloads(std::move(paths), std::move(*records));
+    Workloads workloads(std::move(paths), std::move(*records));
+    workloads.set_maps(object_.map_fd("limpet_workload_index"), object_.map_fd("limpet_free_workloads"));
+    return workloads;
 }
 
 } // namespace limpet

@@ -25,9 +25,9 @@ namespace limpet {
 [[nodiscard]] std::span<const std::byte> tap_object();
 
 // Maps of the tap that a probe's object uses in place of its own.
-inline constexpr std::array<const char*, 6> kSharedMaps = {"limpet_connections",    "limpet_sockets",
-                                                           "limpet_parsers",        "limpet_workloads",
-                                                           "limpet_workload_index", "limpet_names"};
+inline constexpr std::array<const char*, 7> kSharedMaps = {
+    "limpet_connections",    "limpet_sockets",        "limpet_parsers", "limpet_workloads",
+    "limpet_workload_index", "limpet_free_workloads", "limpet_names"};
 inline constexpr uint32_t kMaxParsers = 16; // LIMPET_MAX_PARSERS; number 0 is the tap's own
 
 // Possible CPUs of the host, and into how many shards rows are split: a power of two, at most 8.

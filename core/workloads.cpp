@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -15,7 +16,6 @@ namespace limpet {
 namespace {
 
 constexpr int kKernfsHandle = 0xfe; // FILEID_KERNFS, include/linux/exportfs.h
-constexpr uint32_t kWorkloadLimit = 1024;
 
 const WorkloadName& unknown_workload()
 {
@@ -74,6 +74,16 @@ Result<CgroupPaths> CgroupPaths::open(const std::filesystem::path& cgroup2_mount
     return paths;
 }
 
+bool CgroupPaths::is_gone(const WorkloadRecord& record) const
+{
+    const auto is_stale = [](const Mount& mount, uint64_t id) {
+        if (id == 0 || !mount.directory.is_open() || open_by_id(mount.directory.get(), id).is_open())
+            return false;
+        return errno == ESTALE || errno == ENOENT;
+    };
+    return is_stale(unified_, record.cgroup_id) || is_stale(memory_v1_, record.cgroup_v1_id);
+}
+
 std::optional<std::string> CgroupPaths::path_in(const Mount& mount, uint64_t id)
 {
     if (!mount.directory.is_open() || id == 0)
@@ -120,7 +130,7 @@ WorkloadName name_of_workload(const WorkloadIdentity& workload, const std::optio
 }
 
 Workloads::Workloads(CgroupPaths paths, MappedMap records)
-    : paths_(std::move(paths)), records_(std::move(records)), known_(1)
+    : paths_(std::move(paths)), records_(std::move(records)), known_(1), generations_(kLimit)
 {
 }
 
@@ -143,12 +153,12 @@ void Workloads::refresh()
 void Workloads::find_new_workloads()
 {
     const auto highest = read_once<uint32_t>(records_.data() + offsetof(WorkloadRecord, used));
-    const uint32_t count = std::min(highest + 1, kWorkloadLimit);
+    const uint32_t count = std::min(highest + 1, kLimit);
     known_.resize(std::max<size_t>(known_.size(), count));
-    for (uint32_t number = 1; number < count; ++number) {
-        if (known_[number])
+    for (uint32_t index = 1; index < count; ++index) {
+        if (known_[index])
             continue;
-        const std::byte* place = records_.data() + number * sizeof(WorkloadRecord);
+        const std::byte* place = records_.data() + index * sizeof(WorkloadRecord);
         const bool is_whole = __atomic_load_n(reinterpret_cast<const uint32_t*>(place + offsetof(WorkloadRecord, used)),
                                               __ATOMIC_ACQUIRE);
         if (!is_whole)
@@ -159,7 +169,7 @@ void Workloads::find_new_workloads()
         if (container_names_)
             container_names_->want(identity.cgroup.container);
         WorkloadName name = name_of(identity);
-        known_[number] = {std::move(identity), std::move(name)};
+        known_[index] = {record, std::move(identity), std::move(name), std::nullopt};
         ++version_;
     }
 }
@@ -186,7 +196,9 @@ WorkloadName Workloads::name_of(const WorkloadIdentity& identity) const
 
 const WorkloadName& Workloads::name(uint32_t number) const
 {
-    return number < known_.size() && known_[number] ? known_[number]->name : unknown_workload();
+    const uint32_t index = index_of(number);
+    const bool is_known = index < known_.size() && known_[index] && !is_forgotten(number);
+    return is_known ? known_[index]->name : unknown_workload();
 }
 
 std::vector<WorkloadName> Workloads::all() const

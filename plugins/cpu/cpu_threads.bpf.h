@@ -118,7 +118,7 @@ static __always_inline __u32 find_row(struct task_struct *task, __u32 *workload)
 {
     struct cpu_key key;
 
-    key.workload = cpu_used < cpu_limit ? limpet_workload_of(task) : limpet_known_workload(task);
+    key.workload = cpu_is_full() ? limpet_known_workload(task) : limpet_workload_of(task);
     *workload = key.workload;
     if (key.workload == LIMPET_WORKLOAD_SELF)
         return NO_ROW;

@@ -23,10 +23,8 @@ public:
 
     void collect()
     {
-        for (auto& [workload, requests] : at_server_)
-            requests = 0;
-        for (auto& [workload, requests] : at_client_)
-            requests = 0;
+        begin(at_server_);
+        begin(at_client_);
         for (const http_connection& connection : host_.map_view<http_connection>("limpet_connections")) {
             // closed connections as well: nothing is in flight there, but their workload's gauge is to be 0, not absent
             if (connection.halves[INGRESS].flags & HALF_CARRIES_REQUESTS)
@@ -41,6 +39,15 @@ public:
 private:
     // Workloads stay listed once seen, so that their gauge returns to 0 instead of vanishing.
     using InFlight = std::map<uint32_t, uint32_t>;
+
+    // Those that had nothing in flight make room once there are too many: they may be of containers that are gone.
+    static void begin(InFlight& in_flight)
+    {
+        if (in_flight.size() >= kMaxWorkloads)
+            std::erase_if(in_flight, [](const auto& entry) { return entry.second == 0; });
+        for (auto& [workload, requests] : in_flight)
+            requests = 0;
+    }
 
     static void add(InFlight& in_flight, const http_connection& connection)
     {

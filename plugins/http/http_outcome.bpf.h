@@ -152,7 +152,7 @@ __noinline int end_response(struct __sk_buff *skb, struct http_connection *conne
     if (unanswered(connection)) {
         outcome = outcome_of_front(connection, responses, ERROR_NONE,
                                    responses->state == STATE_BLIND ? responses->body_left : run->now_ns);
-        if (__builtin_expect(connection->row_key != row_key(connection, &outcome), 0))
+        if (__builtin_expect(!is_row_of(connection, &outcome, run->direction), 0))
             find_row_of_packet(skb, connection, &outcome, run->direction);
         connection->done++;
         count_in_row(connection->row, &outcome, run->direction == EGRESS);

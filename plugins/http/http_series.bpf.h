@@ -103,12 +103,22 @@ struct outcome {
 
 #define NO_FIRST_BYTE (~0ULL)
 
-/* What the connection's cached row was found by: workload, status, method and error; never 0. Workloads are at most 1,024,
- * status codes of three digits. */
+/* What the connection's cached row was found by: workload, status, method and error; never 0. Of a workload's number
+ * its index and the lowest bits of its generation, of status codes three digits. */
 static __always_inline __u32 row_key(const struct http_connection *connection, const struct outcome *outcome)
 {
     return (__u32)connection->head.workload << 20 | (__u32)outcome->status << 8 | (__u32)outcome->error << 4 |
            outcome->method | 0x80;
+}
+
+/* True when the connection's cached row is the outcome's. */
+static __always_inline int is_row_of(const struct http_connection *connection, const struct outcome *outcome,
+                                     __u32 response_direction)
+{
+    __u32 row = connection->row;
+
+    return connection->row_key == row_key(connection, outcome) &&
+           (response_direction == EGRESS ? http_server_is_row(row) : http_client_is_row(row));
 }
 
 /* Rows of both tables begin alike, so that one piece of code counts in either. */

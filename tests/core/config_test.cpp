@@ -47,6 +47,7 @@ TEST_CASE("An empty file gives the defaults")
     CHECK(config.agent.listen == "127.0.0.1:9465");
     CHECK_FALSE(config.agent.cpus.has_value());
     CHECK(config.agent.drain_interval == std::chrono::milliseconds(100));
+    CHECK(config.agent.forget_after == std::chrono::minutes(10));
     CHECK(config.probes.empty());
 }
 
@@ -60,6 +61,7 @@ cpus = [3, 1, 3]
 nice = -5
 log_level = "debug"
 drain_interval = "1.5s"
+forget_after = "2h"
 cgroup_root = "/sys/fs/cgroup"
 )");
     CHECK(config.agent.listen == "[::1]:9000");
@@ -68,6 +70,7 @@ cgroup_root = "/sys/fs/cgroup"
     CHECK(config.agent.nice == -5);
     CHECK(config.agent.log_level == "debug");
     CHECK(config.agent.drain_interval == std::chrono::milliseconds(1500));
+    CHECK(config.agent.forget_after == std::chrono::hours(2));
     CHECK(config.agent.cgroup_root == "/sys/fs/cgroup");
 }
 

@@ -54,9 +54,12 @@ std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table
         __builtin_memcpy(&head, key.data(), sizeof head);
         if (head.workload != workload)
             continue;
-        uint32_t row = 0;
+        uint32_t row = 0; // a generation is above the number
         std::vector<uint64_t> words(2 * kHistogramWords);
-        if (bpf_map_lookup_elem(index, key.data(), &row) || bpf_map_lookup_elem(rows, &row, words.data()))
+        if (bpf_map_lookup_elem(index, key.data(), &row))
+            throw failure("read the index of " + std::string(table));
+        row &= 0x1ffff;
+        if (bpf_map_lookup_elem(rows, &row, words.data()))
             throw failure("read a row of " + std::string(table));
         Requests& requests =
             result[std::string(kMethods[head.method]) + " " + std::to_string(head.status) + kErrors[head.error]];

@@ -2,13 +2,20 @@
  *
  * Series tables: rows of counters by label values, read by the agent through shared memory.
  *
- * LIMPET_SERIES(http_server, struct server_key, struct server_row, 1024) declares three maps
- *   http_server_index   hash, key → row number; touched only when a connection meets a new combination of labels
+ * LIMPET_SERIES(http_server, struct server_key, struct server_row, 1024) declares four maps
+ *   http_server_index   hash, key → row; touched only when a connection meets a new combination of labels
  *   http_server_keys    mappable array, row number → key; how the agent learns what a row stands for
  *   http_server_rows    mappable array, (row number * shards + shard) → row; the counters themselves
- * and two functions
- *   __u32 http_server_find(const struct server_key *key)       the row's number, made on first sight; never fails
- *   struct server_row *http_server_row(__u32 number)           this CPU's shard of it; NULL cannot happen, but check
+ *   http_server_free    queue of rows to use again
+ * and three functions
+ *   __u32 http_server_find(const struct server_key *key)   the row, made on first sight; never fails
+ *   int http_server_is_row(__u32 row)                      false once the agent has taken the row back
+ *   struct server_row *http_server_row(__u32 row)          this CPU's shard of it; NULL cannot happen, but check
+ *
+ * The agent takes rows back whose workload has ended (agent.forget_after). A row is a number in the lower 17 bits and a generation
+ * above, so that a row which a probe has kept never becomes another key's: what is counted in it after it was taken back is
+ * counted in the overflow row. Who keeps rows for long asks http_server_is_row and finds them again. No row is taken back while
+ * one of its gauges is not 0.
  *
  * Row 0 is the overflow row: a full table counts there, and `series_overflow` in limpet_stats tells how often.
  * The agent sets the number of rows (the probe's series limit) and of shards before load.
@@ -23,6 +30,8 @@
 #include "stats.bpf.h"
 
 #define LIMPET_OVERFLOW_ROW 0
+#define LIMPET_ROW_GENERATION_SHIFT 17 /* more rows than any table has */
+#define LIMPET_ROW_NUMBER ((1 << LIMPET_ROW_GENERATION_SHIFT) - 1)
 
 /* Shards per row minus one; a power of two minus one, at most 7. Written by the agent. */
 const volatile __u32 limpet_shard_mask = 0;
@@ -35,8 +44,8 @@ static __always_inline __u32 limpet_shard(void)
 #define LIMPET_SERIES(table, key_type, row_type, row_limit)                                                            \
     struct table##_key_slot {                                                                                          \
         key_type key;                                                                                                  \
-        __u32 used; /* 1 once `key` is whole */                                                                        \
-        __u32 padding;                                                                                                 \
+        __u32 used;       /* 1 once `key` is whole; 0 again when the agent has taken the row back */                   \
+        __u32 generation; /* of the row; written by the agent */                                                       \
     };                                                                                                                 \
     struct {                                                                                                           \
         __uint(type, BPF_MAP_TYPE_HASH);                                                                               \
@@ -58,35 +67,74 @@ static __always_inline __u32 limpet_shard(void)
         __type(key, __u32);                                                                                            \
         __type(value, row_type);                                                                                       \
     } table##_rows SEC(".maps");                                                                                       \
+    struct {                                                                                                           \
+        __uint(type, BPF_MAP_TYPE_QUEUE);                                                                              \
+        __uint(max_entries, row_limit);                                                                                \
+        __type(value, __u32);                                                                                          \
+    } table##_free SEC(".maps");                                                                                       \
     const volatile __u32 table##_limit = row_limit;                                                                    \
     __u32 table##_used = 1; /* row 0 is taken */                                                                       \
+                                                                                                                       \
+    static __always_inline struct table##_key_slot *table##_slot(__u32 row)                                            \
+    {                                                                                                                  \
+        __u32 number = row & LIMPET_ROW_NUMBER;                                                                        \
+                                                                                                                       \
+        return bpf_map_lookup_elem(&table##_keys, &number);                                                            \
+    }                                                                                                                  \
+                                                                                                                       \
+    /* A row that nobody uses; the overflow row when there is none. */                                                 \
+    static __always_inline __u32 table##_take_row(void)                                                                \
+    {                                                                                                                  \
+        __u32 row = LIMPET_OVERFLOW_ROW;                                                                               \
+                                                                                                                       \
+        if (!bpf_map_pop_elem(&table##_free, &row))                                                                    \
+            return row;                                                                                                \
+        if (table##_used < table##_limit)                                                                              \
+            row = __sync_fetch_and_add(&table##_used, 1);                                                              \
+        return row < table##_limit ? row : LIMPET_OVERFLOW_ROW;                                                        \
+    }                                                                                                                  \
+                                                                                                                       \
+    __attribute__((unused)) static __always_inline int table##_is_full(void)                                           \
+    {                                                                                                                  \
+        __u32 row;                                                                                                     \
+                                                                                                                       \
+        return table##_used >= table##_limit && bpf_map_peek_elem(&table##_free, &row);                                \
+    }                                                                                                                  \
                                                                                                                        \
     static __noinline __u32 table##_find(const key_type *key)                                                          \
     {                                                                                                                  \
         __u32 *found = bpf_map_lookup_elem(&table##_index, key);                                                       \
         struct table##_key_slot *slot;                                                                                 \
-        __u32 number = LIMPET_OVERFLOW_ROW;                                                                            \
+        __u32 row;                                                                                                     \
                                                                                                                        \
         if (found)                                                                                                     \
             return *found;                                                                                             \
-        if (table##_used < table##_limit)                                                                              \
-            number = __sync_fetch_and_add(&table##_used, 1);                                                           \
-        slot = bpf_map_lookup_elem(&table##_keys, &number);                                                            \
-        if (number == LIMPET_OVERFLOW_ROW || !slot) {                                                                  \
+        row = table##_take_row();                                                                                      \
+        slot = table##_slot(row);                                                                                      \
+        if (row == LIMPET_OVERFLOW_ROW || !slot) {                                                                     \
             limpet_count(LIMPET_STAT_SERIES_OVERFLOW);                                                                 \
             return LIMPET_OVERFLOW_ROW;                                                                                \
         }                                                                                                              \
-        if (bpf_map_update_elem(&table##_index, key, &number, BPF_NOEXIST)) {                                          \
-            found = bpf_map_lookup_elem(&table##_index, key); /* another CPU was first; our row stays unused */        \
+        if (bpf_map_update_elem(&table##_index, key, &row, BPF_NOEXIST)) {                                             \
+            bpf_map_push_elem(&table##_free, &row, 0);                                                                 \
+            found = bpf_map_lookup_elem(&table##_index, key); /* another CPU was first */                              \
             return found ? *found : LIMPET_OVERFLOW_ROW;                                                               \
         }                                                                                                              \
         __builtin_memcpy(&slot->key, key, sizeof(*key));                                                               \
         __sync_fetch_and_add(&slot->used, 1); /* after the key: the agent reads `used` first */                        \
-        return number;                                                                                                 \
+        return row;                                                                                                    \
     }                                                                                                                  \
                                                                                                                        \
-    static __always_inline row_type *table##_row(__u32 number)                                                         \
+    static __always_inline int table##_is_row(__u32 row)                                                               \
     {                                                                                                                  \
+        struct table##_key_slot *slot = table##_slot(row);                                                             \
+                                                                                                                       \
+        return slot && slot->generation == row >> LIMPET_ROW_GENERATION_SHIFT;                                         \
+    }                                                                                                                  \
+                                                                                                                       \
+    static __always_inline row_type *table##_row(__u32 row)                                                            \
+    {                                                                                                                  \
+        __u32 number = table##_is_row(row) ? row & LIMPET_ROW_NUMBER : LIMPET_OVERFLOW_ROW;                            \
         __u32 place = number * (limpet_shard_mask + 1) + limpet_shard();                                               \
                                                                                                                        \
         return bpf_map_lookup_elem(&table##_rows, &place);                                                             \

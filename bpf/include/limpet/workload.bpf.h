@@ -7,8 +7,12 @@
  * limpet_known_workload(task)   its number, or LIMPET_WORKLOAD_UNKNOWN where nothing has asked for it yet
  *
  * Both read a dozen fields of the kernel and look into a hash: ask once per socket, program or thread and keep the
- * answer. Numbers are few (1,024) and not given back, so ask for what is going to be exported only. The decoder
- * "workload" of a label makes the number container_id and service_name.
+ * answer. There are few (1,023 at a time), so ask for what is going to be exported only. The decoder "workload" of a label
+ * makes the number container_id and service_name.
+ *
+ * The agent gives back what belonged to a cgroup that is gone (agent.forget_after). A number is an index in the lower 10 bits and
+ * a generation in the 6 above, so that an answer which was kept is not taken for a later workload: it is then nobody's.
+ * Numbers that were never used go first, then those that have been free for longest.
  */
 #pragma once
 
@@ -21,6 +25,7 @@
 #include "stats.bpf.h"
 
 #define LIMPET_WORKLOAD_LIMIT 1024
+#define LIMPET_WORKLOAD_INDEX (LIMPET_WORKLOAD_LIMIT - 1)
 #define LIMPET_WORKLOAD_UNKNOWN 0
 #define LIMPET_WORKLOAD_SELF 0xffff /* the agent: never followed */
 
@@ -30,7 +35,7 @@ struct limpet_workload_key {
     char executable[32];
 };
 
-/* What the agent reads; `used` is set last. Element 0 stands for LIMPET_WORKLOAD_UNKNOWN and its `used` is how many numbers
+/* What the agent reads, by index; `used` is set last. Element 0 stands for LIMPET_WORKLOAD_UNKNOWN and its `used` is how many indices
  * have been handed out. */
 struct limpet_workload {
     struct limpet_workload_key key;
@@ -54,6 +59,12 @@ struct {
     __type(value, struct limpet_workload);
 } limpet_workloads SEC(".maps"); /* shared by the agent */
 
+struct {
+    __uint(type, BPF_MAP_TYPE_QUEUE);
+    __uint(max_entries, LIMPET_WORKLOAD_LIMIT);
+    __type(value, __u32);
+} limpet_free_workloads SEC(".maps"); /* shared by the agent, which fills it */
+
 /* The agent's own process; written by it before load. */
 const volatile __u32 limpet_self_tgid = 0;
 
@@ -75,23 +86,32 @@ static __always_inline void limpet_describe_task(struct task_struct *task, struc
                               BPF_CORE_READ(task, mm, exe_file, f_path.dentry, d_name.name));
 }
 
+/* A number that nobody has; LIMPET_WORKLOAD_UNKNOWN when there is none. */
+static __always_inline __u32 limpet_take_workload_number(void)
+{
+    __u32 number = LIMPET_WORKLOAD_UNKNOWN;
+    struct limpet_workload *first = bpf_map_lookup_elem(&limpet_workloads, &number);
+
+    if (first && first->used < LIMPET_WORKLOAD_LIMIT - 1)
+        number = __sync_fetch_and_add(&first->used, 1) + 1;
+    if (number && number < LIMPET_WORKLOAD_LIMIT)
+        return number;
+    return bpf_map_pop_elem(&limpet_free_workloads, &number) ? LIMPET_WORKLOAD_UNKNOWN : number;
+}
+
 /* Enters `key` under a new number; LIMPET_WORKLOAD_UNKNOWN when there are too many. */
 static __always_inline __u32 limpet_new_workload(const struct limpet_workload_key *key, __u32 tgid)
 {
-    struct limpet_workload *workload;
-    __u32 number = LIMPET_WORKLOAD_UNKNOWN, *found;
+    __u32 number = limpet_take_workload_number(), index = number & LIMPET_WORKLOAD_INDEX, *found;
+    struct limpet_workload *workload = bpf_map_lookup_elem(&limpet_workloads, &index);
 
-    workload = bpf_map_lookup_elem(&limpet_workloads, &number);
-    if (!workload || workload->used >= LIMPET_WORKLOAD_LIMIT - 1) {
+    if (!index || !workload) {
         limpet_count(LIMPET_STAT_SERIES_OVERFLOW);
         return LIMPET_WORKLOAD_UNKNOWN;
     }
-    number = __sync_fetch_and_add(&workload->used, 1) + 1;
-    workload = bpf_map_lookup_elem(&limpet_workloads, &number);
-    if (!workload)
-        return LIMPET_WORKLOAD_UNKNOWN;
     if (bpf_map_update_elem(&limpet_workload_index, key, &number, BPF_NOEXIST)) {
-        found = bpf_map_lookup_elem(&limpet_workload_index, key); /* another CPU was first; our number stays unused */
+        bpf_map_push_elem(&limpet_free_workloads, &number, 0);
+        found = bpf_map_lookup_elem(&limpet_workload_index, key); /* another CPU was first */
         return found ? *found : LIMPET_WORKLOAD_UNKNOWN;
     }
     workload->key = *key;
