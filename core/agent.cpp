@@ -8,11 +8,10 @@
 #include <optional>
 #include <pthread.h>
 
-#include <prometheus/text_serializer.h>
-
 #include "agent_loop.hpp"
 #include "agent_state.hpp"
 #include "exporter.hpp"
+#include "exposition.hpp"
 #include "host_checks.hpp"
 #include "http_server.hpp"
 #include "listen_address.hpp"
@@ -95,8 +94,7 @@ Done attach_tap(AgentState& state)
 HttpPage metrics_page(AgentState& state, const Exporter& exporter)
 {
     const auto begin = std::chrono::steady_clock::now();
-    HttpPage page{200, "text/plain; version=0.0.4; charset=utf-8",
-                  prometheus::TextSerializer().Serialize(exporter.Collect())};
+    HttpPage page{200, "text/plain; version=0.0.4; charset=utf-8", exposition(exporter.Collect())};
     const std::lock_guard lock(state.mutex);
     state.last_scrape = std::chrono::steady_clock::now() - begin;
     return page;

@@ -18,8 +18,10 @@ std::runtime_error failure(const std::string& what)
     return std::runtime_error(errno_error(what).text);
 }
 
-void run_program(int program_fd, const std::vector<unsigned char>& packet, __sk_buff context, uint32_t result)
+void run_program(int program_fd, const std::vector<unsigned char>& packet, const __sk_buff& packet_context,
+                 uint32_t result)
 {
+    __sk_buff context = packet_context;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(),
                 .data_size_in = static_cast<uint32_t>(packet.size()), .ctx_in = &context, .ctx_size_in = sizeof context,
                 .repeat = 1);

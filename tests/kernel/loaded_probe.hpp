@@ -19,7 +19,7 @@ namespace limpet::test {
 std::runtime_error failure(const std::string& what);
 
 // Runs a program once on a packet; throws when it does not return `result`.
-void run_program(int program_fd, const std::vector<unsigned char>& packet, __sk_buff context, uint32_t result);
+void run_program(int program_fd, const std::vector<unsigned char>& packet, const __sk_buff& context, uint32_t result);
 
 class LoadedProbe {
 public:
