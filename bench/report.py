@@ -104,8 +104,8 @@ def warning(machine):
     """A benchmark beside other work measures the other work."""
     if machine["load"] <= 1:
         return ""
-    return f"**Not a quiet machine: load {machine['load']} before the first round.** Latencies and throughput mean little then; ratios to the " \
-           "empty pair hold.\n"
+    return f"**Not a quiet machine: load {machine['load']} before the first round.** Latencies and throughput mean little then, and caches " \
+           "are cold, which empty programs do not feel.\n"
 
 
 def markdown(figures):

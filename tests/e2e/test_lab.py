@@ -47,7 +47,7 @@ class LabTest(EndToEndCase):
         whole = experiments.everything(self.bench_directory, 2)
         self.assertEqual(whole["lost"], 0)
         self.assertLess(whole["kernel_memory_bytes"], 16e6)
-        self.assertLess(whole["resident_bytes"], 25e6)
+        self.assertLess(whole["resident_bytes"], 20e6)
 
 
 if __name__ == "__main__":
