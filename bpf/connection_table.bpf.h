@@ -40,6 +40,42 @@ static __always_inline int is_parser(__u32 verdict)
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
 #define OPENING_ROUNDS 256
 
+/* The last connection of each set that was found to be nobody's, by its cookie. Most of a host's segments are of such
+ * connections: they cost this one look, at a table that is read alone and small enough to stay near. */
+struct nobodys_connections {
+    __u64 cookies[CONNECTION_SETS];
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct nobodys_connections);
+} limpet_nobodys SEC(".maps"); /* cleared by the agent when a parser comes */
+
+static __always_inline struct nobodys_connections *nobodys_connections(void)
+{
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&limpet_nobodys, &zero);
+}
+
+static __always_inline int is_known_as_nobodys(__u64 cookie, __u32 set)
+{
+    struct nobodys_connections *nobodys = nobodys_connections();
+
+    return nobodys && nobodys->cookies[set & (CONNECTION_SETS - 1)] == cookie;
+}
+
+static __always_inline void know_as_nobodys(__u64 cookie)
+{
+    struct nobodys_connections *nobodys = nobodys_connections();
+
+    if (nobodys)
+        nobodys->cookies[connection_set(cookie) & (CONNECTION_SETS - 1)] = cookie;
+}
+
 /* Jiffies in units of about a second at 250 Hz. */
 static __always_inline __u16 connection_age(void)
 {

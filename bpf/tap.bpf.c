@@ -5,8 +5,9 @@
  *
  * Hooks   cgroup_skb ingress and egress on the root of cgroup2, one program for both; tp_btf/inet_sock_set_state for owners,
  *         early data and closing (tap_states.bpf.h); iter/task_file for the sockets that are older than the agent.
- * Maps    limpet_connections 4 MB, limpet_workloads 56 KB, limpet_workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
- * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call.
+ * Maps    limpet_connections 4 MB, limpet_nobodys 32 KB, limpet_workloads 56 KB, limpet_workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
+ * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call; of a
+ *         connection that no probe wants, a look at limpet_nobodys.
  *         A new connection: one socket-storage look-up more, in tap_open.
  * Kernel  5.15.
  *
@@ -112,6 +113,8 @@ static __always_inline __u32 route(struct __sk_buff *skb)
         return TO_NOBODY;
 
     slot = connection_set(cookie);
+    if (is_known_as_nobodys(cookie, slot))
+        return TO_NOBODY;
     connection_touch(slot);
     time_ns = time_of_segment(skb);
     skb->cb[2] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
@@ -133,8 +136,11 @@ static __always_inline __u32 route(struct __sk_buff *skb)
     }
     parser = connection->head.verdict;
     if (__builtin_expect(!is_parser(parser), 0)) {
-        if (!is_worth_a_try(connection, flags))
+        if (!is_worth_a_try(connection, flags)) {
+            if (connection->head.verdict == LIMPET_VERDICT_NOBODY)
+                know_as_nobodys(cookie);
             return TO_NOBODY;
+        }
         flags |= LIMPET_SEGMENT_UNDECIDED;
         parser = FIRST_PARSER;
     }

@@ -79,6 +79,7 @@ private:
     [[nodiscard]] std::vector<uint32_t> take_moved();
     Done move_listeners(const std::vector<uint32_t>& processes);
     void forget_connections(uint32_t parser);
+    void forget_nobodys();
     [[nodiscard]] Result<MappedMap> connection_table() const;
     Done enter(const char* programs, uint32_t number, int program_fd);
 
