@@ -24,6 +24,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "limpet/connection.h"
+#include "limpet/stats.bpf.h"
 
 #define LIMPET_STREAM "limpet/stream"
 #define LIMPET_CONNECTIONS 16384
@@ -50,8 +51,10 @@ struct limpet_segment {
     __u8 flags;     /* enum limpet_segment_flags */
 };
 
-/* Rounds that limpet_enter waits for another CPU: some microseconds, more than a segment takes. */
+/* Rounds that limpet_enter waits for another CPU: about half a millisecond. A segment takes it some microseconds at
+ * most, but an interrupt or the hypervisor may come in between. */
 #define LIMPET_ENTER_ROUNDS 64
+#define LIMPET_ENTER_TRIES 256 /* of so many rounds each */
 
 /* The parser's own number; written by the agent. */
 const volatile __u32 limpet_parser_number = 1;
@@ -109,16 +112,35 @@ static __always_inline struct limpet_connection *limpet_connection_at(__u32 slot
     return bpf_map_lookup_elem(&limpet_connections, &slot);
 }
 
+/* Waits a while to enter where another CPU has. The clock is read for the time that this takes. Not static: the verifier looks
+ * at it once. */
+__noinline int limpet_wait_a_while(struct limpet_connection_head *head)
+{
+    if (!head)
+        return 0;
+    for (__u32 i = 0; i < LIMPET_ENTER_ROUNDS; i++) {
+        bpf_ktime_get_ns();
+        if (!*(volatile __u32 *)&head->lock && !__sync_val_compare_and_swap(&head->lock, 0, 1))
+            return 1;
+    }
+    return 0;
+}
+
+static __noinline int limpet_wait(struct limpet_connection_head *head)
+{
+    for (__u32 i = 0; i < LIMPET_ENTER_TRIES; i++)
+        if (limpet_wait_a_while(head))
+            return 1;
+    limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
+    return 0;
+}
+
 /* Received segments of one connection may pass on two CPUs at once, where the network reorders them or steers them anew: a parser
  * enters before it looks at the state and leaves before it returns or declines. What is sent is in order, by the socket's
- * lock. Bounded: a parser that waits in vain goes on. */
-static __always_inline void limpet_enter(struct limpet_connection_head *head, __u32 is_egress)
+ * lock. Returns 0 where it has waited in vain: the segment is then unseen, and counted so. */
+static __always_inline int limpet_enter(struct limpet_connection_head *head, __u32 is_egress)
 {
-    if (is_egress)
-        return;
-    for (__u32 i = 0; i < LIMPET_ENTER_ROUNDS; i++)
-        if (!__sync_val_compare_and_swap(&head->lock, 0, 1))
-            return;
+    return is_egress || !__sync_val_compare_and_swap(&head->lock, 0, 1) || limpet_wait(head);
 }
 
 static __always_inline void limpet_leave(struct limpet_connection_head *head, __u32 is_egress)
