@@ -32,9 +32,9 @@ struct reader {
     __u32 at;
     __u32 size; /* at most WINDOW_BYTES */
     __u8 has_request;
-    __u8 reading; /* enum reading */
-    __u16 status; /* of the response, as far as it has been read */
-    __u8 padding[4];
+    __u8 reading;      /* enum reading */
+    __u16 status;      /* of the response, as far as it has been read */
+    __u32 second_line; /* scan_head's: where it begins; 0: not in the window, as far as it has been read */
     __u8 window[WINDOW_BYTES + WINDOW_SLACK];
 };
 

@@ -56,6 +56,14 @@ static __always_inline int scan_first_line(struct reader *reader, struct http_ha
     return !!common_method(word_at(reader->window), &half->method);
 }
 
+/* True when the line in front of the window's byte `next_line` ends like an HTTP/1 request line. */
+static __always_inline int is_request_line(const __u8 *window, __u32 next_line)
+{
+    asm volatile("" : "+r"(next_line));
+    return next_line > 8 &&
+           ends_request_line(bpf_be64_to_cpu(word_at(window + ((next_line - 9) & (WINDOW_BYTES - 1)))));
+}
+
 /* True where scan_head may be tried: at the start of a message, or in a line of its head that does not matter. */
 static __always_inline int can_scan(const struct http_half *half)
 {
@@ -88,6 +96,8 @@ __noinline int scan_head(struct reader *reader, struct http_half *half)
         asm volatile("" : "+r"(start));
         if (start > WINDOW_BYTES)
             goto in_doubt;
+        if (!reader->second_line)
+            reader->second_line = start;
         letter = reader->window[start] | 0x20;
         if (letter == ('\r' | 0x20) && reader->window[start + 1] == '\n')
             break;
@@ -96,6 +106,8 @@ __noinline int scan_head(struct reader *reader, struct http_half *half)
         if ((letter == 'c' || letter == 't') && !scan_field(half, reader->window + start))
             goto in_doubt;
     }
+    if (half->state == STATE_REQUEST_LINE && !is_request_line(reader->window, reader->second_line))
+        goto in_doubt;
     reader->has_request = half->state == STATE_REQUEST_LINE;
     if (at < WINDOW_BYTES) {
         reader->at = start + 2;
