@@ -72,18 +72,21 @@ static __always_inline void reset_connection(struct __sk_buff *skb, struct http_
     abandon(connection, ERROR_RESET, &peer);
 }
 
-/* Reads what repeat_head has left of a segment, up to its end. Returns as step does. */
+/* Reads what repeat_head has left of a segment, up to its end, and what had come early behind it. Returns as step does, but for
+ * ADVANCE_DONE. */
 static __always_inline int read_segment(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
+    struct http_half *half = &connection->halves[run->direction & 1];
     int result = ADVANCE_OK;
 
-    for (__u32 steps = 0; steps < STEPS_PER_SEGMENT && run->position < run->end && !result; steps++)
+    for (__u32 steps = 0; steps < STEPS_PER_SEGMENT && !result; steps++)
         result = step(skb, connection, run);
-    if (result == ADVANCE_OK && run->position < run->end) {
+    if (result == ADVANCE_OK) {
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
-        connection->halves[run->direction & 1].state = STATE_LOST;
+        half->state = STATE_LOST;
+        half->next_sequence = run->end_sequence;
     }
-    return result;
+    return result == ADVANCE_DONE ? ADVANCE_OK : result;
 }
 
 /* Finds the segment's place in its direction, which may be new; sets what of it is to be read. */
@@ -113,12 +116,8 @@ static __noinline void conclude(struct __sk_buff *skb, struct http_connection *c
     __u32 direction = run->direction & 1;
     struct http_half *half = &connection->halves[direction];
 
-    if (was_read) {
-        half->next_sequence = segment.sequence + segment.length;
-        if (half->flags & HALF_HAS_AHEAD)
-            absorb_ahead(skb, connection, run);
-        if (segment.flags & LIMPET_SEGMENT_UNDECIDED)
-            limpet_claim(&connection->head);
+    if (was_read && segment.flags & LIMPET_SEGMENT_UNDECIDED) {
+        limpet_claim(&connection->head);
     } else if (segment.flags & LIMPET_SEGMENT_UNDECIDED && half->flags & HALF_HAS_AHEAD) {
         limpet_judge_later(&connection->head);
     }
@@ -136,13 +135,16 @@ static __noinline void conclude(struct __sk_buff *skb, struct http_connection *c
  * repeat_head does not know. `run->position` is 0, or where repeat_head has come to. Returns as step does. */
 static __always_inline int follow(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
+    struct limpet_segment segment = limpet_segment_of(skb);
     __u32 is_read;
-    int result;
+    int result = ADVANCE_OK;
 
     if (!run->position)
         place(skb, connection, run);
+    run->end_sequence = segment.sequence + segment.length;
     is_read = run->position < run->end;
-    result = read_segment(skb, connection, run);
+    if (is_read)
+        result = read_segment(skb, connection, run);
     if (!result)
         conclude(skb, connection, run, is_read);
     return result;
@@ -193,9 +195,8 @@ int on_segment(struct __sk_buff *skb)
     struct run run = {.now_ns = segment.time_ns, .direction = segment.flags & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS};
     int result = ADVANCE_OK;
 
-    if (!connection)
+    if (!connection || !limpet_enter(&connection->head, run.direction == EGRESS))
         return LIMPET_PASS;
-    limpet_enter(&connection->head, run.direction == EGRESS);
     if (!repeat(skb, connection, &run))
         result = follow(skb, connection, &run);
     limpet_leave(&connection->head, run.direction == EGRESS);

@@ -12,6 +12,7 @@
 #include "http_outcome.bpf.h"
 #include "http_scan.bpf.h"
 #include "http_shared.h"
+#include "http_stash.bpf.h"
 #include "limpet/stream.bpf.h"
 
 enum advance_result {
@@ -21,6 +22,7 @@ enum advance_result {
     ADVANCE_TLS,      /* … it is TLS's */
     ADVANCE_ANSWERED, /* a response has come to its end: the caller calls end_response, on a stack without the window */
     ADVANCE_TUNNEL,   /* the same, and both ends have agreed to speak something else behind it */
+    ADVANCE_DONE,     /* all that was there has been read */
 };
 
 /* The body that a head announces; STATE_START: none. */
@@ -122,14 +124,23 @@ static __always_inline int fail_reading(struct http_half *half, struct run *run)
     return ADVANCE_OK;
 }
 
-/* Copies `size` bytes of the segment, 1 to WINDOW_BYTES, to a window of zeros. */
-static __always_inline long load_window(struct __sk_buff *skb, const struct run *run, struct reader *reader, __u32 size)
+/* Copies bytes of what is being read. Returns 0, or an error where they do not stand there. */
+static __always_inline long load_bytes(struct __sk_buff *skb, const struct run *run, __u32 position, void *to,
+                                       __u32 size)
+{
+    if (__builtin_expect(run->stash, 0))
+        return load_stashed(run, to, position, size);
+    return bpf_skb_load_bytes(skb, position, to, size);
+}
+
+/* A window of zeros, for `size` bytes: 1 to WINDOW_BYTES. Returns the size, as the verifier wants it. */
+static __always_inline __u32 clear_window(struct reader *reader, __u32 size)
 {
     asm volatile("" : "+r"(size));
     size = ((size - 1) & (WINDOW_BYTES - 1)) + 1; /* changes nothing; tells the verifier that it is not 0 */
     __builtin_memset(reader, 0, sizeof(*reader));
     reader->size = size;
-    return bpf_skb_load_bytes(skb, run->position, reader->window, size);
+    return size;
 }
 
 /* Remembers the head that fills the reader's window up to its place, for repeat_head. What stands behind it is not needed
@@ -162,7 +173,8 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
 
     if (size > WINDOW_BYTES)
         size = WINDOW_BYTES;
-    if (load_window(skb, run, &reader, size))
+    size = clear_window(&reader, size);
+    if (load_bytes(skb, run, run->position, reader.window, size))
         return fail_reading(half, run);
     reader.status = connection->status;
     if (!can_scan(half) || !scan_head(&reader, half))
@@ -185,21 +197,22 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
     return end_head(connection, half);
 }
 
-/* True when the packet's bytes up to `end` end like a last chunk without trailers. */
-static __always_inline int ends_like_last_chunk(struct __sk_buff *skb, __u32 end)
+/* True when the bytes up to run->end end like a last chunk without trailers. */
+static __always_inline int ends_like_last_chunk(struct __sk_buff *skb, const struct run *run)
 {
     __u8 last[8] = {0};
 
-    return !bpf_skb_load_bytes(skb, end - 5, last, 5) && BEGINS_WITH(word_at(last), 0x0a0d0a0d30ULL, 40);
+    return !load_bytes(skb, run, run->end - 5, last, 5) && BEGINS_WITH(word_at(last), 0x0a0d0a0d30ULL, 40);
 }
 
-/* True when the segment begins like a message of this direction. */
-static __always_inline int begins_like_message(struct __sk_buff *skb, const struct http_half *half, __u32 position)
+/* True when what is being read begins like a message of this direction. */
+static __always_inline int begins_like_message(struct __sk_buff *skb, const struct http_half *half,
+                                               const struct run *run)
 {
     __u64 head = 0;
     __u8 method;
 
-    if (bpf_skb_load_bytes(skb, position, &head, sizeof(head)))
+    if (load_bytes(skb, run, run->position, &head, sizeof(head)))
         return 0;
     return carries_requests(half) ? !!common_method(head, &method) : BEGINS_WITH(head, 0x2e312f50545448ULL, 56);
 }
@@ -208,11 +221,11 @@ static __always_inline int begins_like_message(struct __sk_buff *skb, const stru
  * message. What tells then of its last byte is the time of its last segment. */
 static __always_inline int skip_blindly(struct __sk_buff *skb, struct http_half *half, struct run *run)
 {
-    if (begins_like_message(skb, half, run->position))
+    if (begins_like_message(skb, half, run))
         return end_message(half);
     half->body_left = run->now_ns;
     run->position = run->end;
-    return ends_like_last_chunk(skb, run->end) ? end_message(half) : ADVANCE_OK;
+    return ends_like_last_chunk(skb, run) ? end_message(half) : ADVANCE_OK;
 }
 
 /* Looks for a message at a segment's start after the boundary was lost. The answers in between are lost as well: the next
@@ -221,7 +234,7 @@ static __always_inline void find_boundary(struct __sk_buff *skb, struct http_con
 {
     struct http_half *half = &connection->halves[run->direction & 1];
 
-    if (!begins_like_message(skb, half, run->position)) {
+    if (!begins_like_message(skb, half, run)) {
         run->position = run->end;
         return;
     }
@@ -243,7 +256,7 @@ __noinline int repeat_head(struct __sk_buff *skb, struct http_connection *connec
         return ADVANCE_OK;
     half = &connection->halves[run->direction & 1];
     head = &connection->heads[run->direction & 1];
-    if (load_window(skb, run, &reader, head->bytes))
+    if (bpf_skb_load_bytes(skb, run->position, reader.window, clear_window(&reader, head->bytes)))
         return ADVANCE_OK;
     if (hash_of_head(reader.window, reader.size) != head->hash) {
         head->misses++;
@@ -281,18 +294,4 @@ static __noinline int advance(struct __sk_buff *skb, struct http_connection *con
     if (half->state == STATE_START || (half->state <= STATE_STATUS_LINE && half->line == LINE_START))
         begin_message(connection, run);
     return read_window(skb, connection, run);
-}
-
-/* One step of a segment: advances, and counts the response where one has come to its end. Not static, as give_up_request.
- * Returns ADVANCE_OK, or what to stop at: ADVANCE_NOT_HTTP to ADVANCE_TLS, or ADVANCE_TUNNEL. */
-__noinline int step(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
-{
-    int result;
-
-    if (!connection || !run)
-        return ADVANCE_OK;
-    result = advance(skb, connection, run);
-    if (result >= ADVANCE_ANSWERED)
-        end_response(skb, connection, run);
-    return result == ADVANCE_ANSWERED ? ADVANCE_OK : result;
 }

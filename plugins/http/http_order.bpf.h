@@ -4,20 +4,15 @@
  * begin where the last one ended.
  *
  * Retransmitted segments pass the egress hook again; duplicates and reordered ones pass the ingress hook. Bytes that were
- * parsed are passed over. A segment behind a gap is noted as a range [ahead_from, ahead_to) and not read; when the gap has
- * been filled and parsed, the range is passed over if it lies inside a body, which is what it nearly always does. Where header
- * fields or sizes of chunks stood in such a range, the body's length is not known any more: STATE_BLIND.
+ * parsed are passed over. A segment behind a gap is kept and read when the gap has been filled (http_stash.bpf.h). Where there is
+ * no room for it, it is noted as a range [ahead_from, ahead_to); when the gap has been filled and parsed, the range is passed
+ * over if it lies inside a body, which is what it nearly always does. Where header fields or sizes of chunks stood in such a
+ * range, the body's length is not known any more: STATE_BLIND.
  */
 #pragma once
 
 #include "http_flow.bpf.h"
 #include "limpet/kernel_types.bpf.h"
-
-/* a - b in sequence space (RFC 9293, 3.4): negative when a is before b. */
-static __always_inline __s32 sequence_distance(__u32 a, __u32 b)
-{
-    return (__s32)(a - b);
-}
 
 /* The connection's own TCP state. NULL for early data: a listening socket knows nothing of the connection. */
 static __always_inline struct bpf_tcp_sock *tcp_of(const struct __sk_buff *skb)
@@ -48,22 +43,27 @@ static __always_inline int gap_is_ours(struct __sk_buff *skb, const struct http_
     return tcp && sequence_distance(expected_sequence(tcp, direction), half->next_sequence) > 0;
 }
 
-static __always_inline void note_ahead(struct http_half *half, struct http_order *order, __u32 from, __u32 to,
-                                       __u32 ends)
+static __always_inline void note_range(struct http_order *order, __u32 from, __u32 to, int ends)
 {
-    if (!(half->flags & HALF_HAS_AHEAD)) {
-        half->flags |= HALF_HAS_AHEAD;
+    if (!order->has_range || sequence_distance(from, order->ahead_from) < 0)
         order->ahead_from = from;
+    if (!order->has_range || sequence_distance(to, order->ahead_to) > 0) {
         order->ahead_to = to;
-        order->ahead_ends = ends;
-        return;
+        order->range_ends = !!ends;
     }
-    if (sequence_distance(from, order->ahead_from) < 0)
-        order->ahead_from = from;
-    if (sequence_distance(to, order->ahead_to) > 0) {
-        order->ahead_to = to;
-        order->ahead_ends = ends;
-    }
+    order->has_range = 1;
+}
+
+/* A segment that came early: kept, or noted at least. */
+static __always_inline void note_ahead(struct __sk_buff *skb, struct http_connection *connection,
+                                       const struct limpet_segment *segment, __u32 direction)
+{
+    struct run run = {.end = segment->offset + segment->length};
+
+    connection->halves[direction & 1].flags |= HALF_HAS_AHEAD;
+    if (!stash_segment(skb, connection, direction))
+        note_range(&connection->order[direction & 1], segment->sequence, segment->sequence + segment->length,
+                   segment->length >= 5 && ends_like_last_chunk(skb, &run));
 }
 
 /* True where bytes that are missed take the length of the message with them, but not its beginning. */
@@ -86,8 +86,7 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_co
         return repeated < segment->length ? repeated : segment->length;
     }
     if (!gap_is_ours(skb, half, direction)) {
-        note_ahead(half, &connection->order[direction & 1], segment->sequence, segment->sequence + segment->length,
-                   segment->length >= 5 && ends_like_last_chunk(skb, segment->offset + segment->length));
+        note_ahead(skb, connection, segment, direction);
         return segment->length;
     }
     if (half->state == STATE_BODY && half->body_left >= (__u32)distance) {
@@ -100,20 +99,21 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_co
         half->state = STATE_LOST;
     }
     half->next_sequence = segment->sequence;
-    half->flags &= ~HALF_HAS_AHEAD;
+    connection->order[direction & 1].has_range = 0;
     return 0;
 }
 
-/* After parsing up to next_sequence: passes over bytes that had come early, once the gap before them is closed. */
-static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
+/* After parsing up to next_sequence: passes over bytes that had come early and were not kept, once the gap before them is
+ * closed. */
+static __always_inline void absorb_range(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct http_half *half = &connection->halves[run->direction & 1];
-    const struct http_order *order = &connection->order[run->direction & 1];
+    struct http_order *order = &connection->order[run->direction & 1];
     __s32 passed;
 
-    if (sequence_distance(half->next_sequence, order->ahead_from) < 0)
+    if (!order->has_range || sequence_distance(half->next_sequence, order->ahead_from) < 0)
         return;
-    half->flags &= ~HALF_HAS_AHEAD;
+    order->has_range = 0;
     passed = sequence_distance(order->ahead_to, half->next_sequence);
     if (passed <= 0)
         return;
@@ -126,10 +126,52 @@ static __always_inline void absorb_ahead(struct __sk_buff *skb, struct http_conn
     } else if (loses_sight(half)) {
         half->state = STATE_BLIND;
         half->body_left = run->now_ns;
-        if (order->ahead_ends && end_message(half) == ADVANCE_ANSWERED)
+        if (order->range_ends && end_message(half) == ADVANCE_ANSWERED)
             end_response(skb, connection, run);
     } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;
     }
+}
+
+/* All that `run` stood for has been read: goes on with what had come early behind it. Returns 0 when nothing has. Not static:
+ * the verifier looks at it once. */
+__noinline int read_ahead(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
+{
+    struct limpet_segment segment = limpet_segment_of(skb);
+    struct http_order *order;
+
+    if (!connection || !run)
+        return 0;
+    order = &connection->order[run->direction & 1];
+    if (read_stashed(connection, run, segment.slot))
+        return 1;
+    absorb_range(skb, connection, run);
+    if (read_stashed(connection, run, segment.slot))
+        return 1;
+    if (!order->stash_plus_one && !order->has_range)
+        connection->halves[run->direction & 1].flags &= ~HALF_HAS_AHEAD;
+    return 0;
+}
+
+/* One step of a segment, or of what had come early behind it: advances, and counts the response where one has come to its end.
+ * Not static, as give_up_request. Returns ADVANCE_OK, or what to stop at: ADVANCE_NOT_HTTP to ADVANCE_TLS, ADVANCE_TUNNEL, or
+ * ADVANCE_DONE. */
+__noinline int step(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
+{
+    struct http_half *half;
+    int result;
+
+    if (!connection || !run)
+        return ADVANCE_DONE;
+    if (run->position >= run->end) {
+        half = &connection->halves[run->direction & 1];
+        half->next_sequence = run->end_sequence;
+        if (!(half->flags & HALF_HAS_AHEAD) || !read_ahead(skb, connection, run))
+            return ADVANCE_DONE;
+    }
+    result = advance(skb, connection, run);
+    if (result == ADVANCE_ANSWERED || result == ADVANCE_TUNNEL)
+        end_response(skb, connection, run);
+    return result == ADVANCE_ANSWERED ? ADVANCE_OK : result;
 }

@@ -16,13 +16,14 @@
 /* Requests that are counted one by one when a connection ends without their answers; more are let go. */
 #define ABANDONED_AT_MOST 64
 
-/* One segment on its way through the state machine. */
+/* One segment on its way through the state machine, or one that has passed before it and was kept. */
 struct run {
     __u64 now_ns;
-    __u32 position; /* next byte to read, counted from the packet's start */
+    __u32 position; /* next byte to read, counted from the packet's start, or from the stash's */
     __u32 end;
-    __u32 direction; /* enum http_direction */
-    __u32 padding;
+    __u32 end_sequence; /* TCP sequence number of `end` */
+    __u16 direction;    /* enum http_direction */
+    __u16 stash;        /* 0: the bytes are the packet's; else see http_stash.bpf.h */
 };
 
 /* Two clocks meet here: a send stamp may be a little older than a receive time. */

@@ -84,7 +84,7 @@ enum half_flags {
     HALF_HAS_LENGTH = 1 << 1,   /* the head read last has a Content-Length */
     HALF_IS_CHUNKED = 1 << 2,   /* … a Transfer-Encoding */
     HALF_HAS_FIN = 1 << 3,      /* fin_sequence is valid */
-    HALF_HAS_AHEAD = 1 << 4,    /* ahead_from, ahead_to are valid */
+    HALF_HAS_AHEAD = 1 << 4,    /* bytes have passed before those in front of them */
     HALF_IS_CONFIRMED = 1 << 5, /* a first line of this direction was HTTP/1 */
     HALF_IS_FRESH = 1 << 6,     /* the direction's first byte was the first that its connection ever sent */
     HALF_IS_MET = 1 << 7,       /* a segment of this direction has been seen; else all is 0 */
@@ -115,10 +115,12 @@ SHARED_SIZE(struct http_head, 16);
 
 /* What a direction needs when segments are lost, reordered or the last. */
 struct http_order {
-    __u32 ahead_from; /* bytes [ahead_from, ahead_to) have passed before those in front of them */
+    __u32 ahead_from; /* bytes [ahead_from, ahead_to) have passed before those in front of them, and were not kept */
     __u32 ahead_to;
     __u32 fin_sequence;
-    __u32 ahead_ends; /* the bytes up to ahead_to end like a last chunk */
+    __u16 stash_plus_one; /* what has passed early and is kept; 0: none. See http_stash.bpf.h */
+    __u8 has_range;       /* ahead_from, ahead_to are valid */
+    __u8 range_ends;      /* the bytes up to ahead_to end like a last chunk */
 };
 
 enum http_direction { INGRESS = 0, EGRESS = 1 };

@@ -42,6 +42,21 @@ class BadLinkTest(CorpusCase):
         self.load()
         self.assertGreater(self.cable.tcp_counter("TCPDSACKRecv") + self.cable.tcp_counter("TCPDSACKOldSent"), 100)
 
+    @case("network", "h2load, Go net/http; one packet in eight is overtaken, each way", "Go net/http", "server's log")
+    def test_reordered_packets(self):
+        self.cable.reorder()
+        self.load()
+        self.assertGreater(self.cable.tcp_counter("TCPOFOQueue"), 20)
+
+    @case("network", "h2load, Go net/http; packets are overtaken, come twice, or are lost (1 %), each way", "Go net/http",
+          "server's log")
+    def test_packets_reordered_duplicated_and_lost(self):
+        self.cable.reorder()
+        self.cable.duplicate()
+        self.cable.lose(0.01)
+        self.load()
+        self.assertGreater(self.cable.tcp_counter("TCPOFOQueue"), 20)
+
     @case("aborts", "raw socket with a time-out of its own; the cable is cut while it waits", "nginx", "the script")
     def test_a_connection_that_times_out_counts_once(self):
         server = self.start_server(Nginx, wrapper=self.cable.server_end.wrapper, address=SERVER_ADDRESS)

@@ -19,7 +19,7 @@ TRAFFIC = {
     "sending": "sendfile, splice, io_uring, MSG_ZEROCOPY",
     "workers": "SO_REUSEPORT workers, fork after accept, MPTCP, IPv4-mapped IPv6",
     "older": "Connections older than the agent, restarts of the agent",
-    "network": "Loss, duplication, receive packet steering, listeners on raw sockets",
+    "network": "Loss, duplication, reordering, receive packet steering, listeners on raw sockets",
     "scale": "Many connections",
     "durations": "Durations",
 }
