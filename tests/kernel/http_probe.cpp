@@ -113,14 +113,14 @@ std::string Connection::counted() const
 {
     std::string text;
 
-    for (const auto& [name, requests] : probe_.requests(table(), workload_))
+    for (const auto& [name, requests] : requests())
         text += (text.empty() ? "" : ", ") + name + "=" + std::to_string(requests.count);
     return text;
 }
 
 std::pair<uint64_t, uint64_t> Connection::sums_ns(const std::string& name) const
 {
-    const HttpProbe::Requests requests = probe_.requests(table(), workload_).at(name);
+    const HttpProbe::Requests requests = this->requests().at(name);
 
     return {requests.duration_ns, requests.first_byte_ns};
 }

@@ -55,7 +55,13 @@ public:
     // A segment at a place of its own: `offset` counts from the side's first byte.
     void send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags = 0, uint64_t time_ns = 0);
 
-    // What was counted for this connection: "GET 200=2, HEAD 404=1"; "" for nothing.
+    // What was counted for this connection, by "GET 200" or "GET 0 reset".
+    [[nodiscard]] std::map<std::string, HttpProbe::Requests> requests() const
+    {
+        return probe_.requests(table(), workload_);
+    }
+
+    // The same in one line: "GET 200=2, HEAD 404=1"; "" for nothing.
     [[nodiscard]] std::string counted() const;
 
     // Sums of duration and time to first byte, in nanoseconds, of the requests counted as `name`.

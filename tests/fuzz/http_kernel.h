@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0
+ *
+ * The kernel as the http probe sees it when it is compiled for user space: maps, helpers and one connection. Included once,
+ * behind the probe's source.
+ */
+#ifndef LIMPET_FUZZ_HTTP_KERNEL_H
+#define LIMPET_FUZZ_HTTP_KERNEL_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEADERS_BYTES 40
+#define KEYS_AT_MOST 64
+#define TICK_NS 1000
+
+static struct limpet_connection slot;
+static struct http_stash stashes[STASHES];
+static struct limpet_stats stats;
+static struct limpet_socket owner = {.slot_plus_one = 1};
+static struct bpf_sock socket_of_packet = {.state = TCP_ESTABLISHED};
+static struct bpf_tcp_sock tcp;
+static const char *packet;
+static uint32_t packet_bytes;
+static uint64_t now_ns, declines;
+
+/* A hash of the series tables, by linear search. */
+struct index {
+    unsigned char keys[KEYS_AT_MOST][32];
+    __u32 rows[KEYS_AT_MOST];
+    uint32_t used;
+};
+static struct index server_index, client_index;
+static struct http_server_key_slot server_keys[KEYS_AT_MOST + 1];
+static struct http_client_key_slot client_keys[KEYS_AT_MOST + 1];
+static struct server_row server_rows[KEYS_AT_MOST + 1];
+static struct client_row client_rows[KEYS_AT_MOST + 1];
+
+static void fail(const char *what, uint64_t is, uint64_t bound)
+{
+    fprintf(stderr, "the parser %s: %llu, bound %llu\n", what, (unsigned long long)is, (unsigned long long)bound);
+    abort();
+}
+
+static void *find_in(struct index *index, const void *key, size_t size)
+{
+    for (uint32_t i = 0; i < index->used; i++)
+        if (!memcmp(index->keys[i], key, size))
+            return &index->rows[i];
+    return NULL;
+}
+
+void *bpf_map_lookup_elem(const void *map, const void *key)
+{
+    __u32 number = *(const __u32 *)key;
+
+    if (map == &limpet_connections)
+        return number ? NULL : &slot;
+    if (map == &limpet_stats)
+        return number ? NULL : &stats;
+    if (map == &http_stashes)
+        return number < STASHES ? &stashes[number] : NULL;
+    if (map == &http_server_index)
+        return find_in(&server_index, key, sizeof(struct server_key));
+    if (map == &http_client_index)
+        return find_in(&client_index, key, sizeof(struct client_key));
+    if (number > KEYS_AT_MOST)
+        return NULL;
+    if (map == &http_server_keys)
+        return &server_keys[number];
+    if (map == &http_client_keys)
+        return &client_keys[number];
+    return map == &http_server_rows ? (void *)&server_rows[number] : (void *)&client_rows[number];
+}
+
+long bpf_map_update_elem(const void *map, const void *key, const void *value, __u64 flags)
+{
+    struct index *index = map == &http_server_index ? &server_index : &client_index;
+    size_t size = map == &http_server_index ? sizeof(struct server_key) : sizeof(struct client_key);
+
+    (void)flags;
+    if (index->used == KEYS_AT_MOST)
+        return -1;
+    memcpy(index->keys[index->used], key, size);
+    index->rows[index->used++] = *(const __u32 *)value;
+    return 0;
+}
+
+long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 size)
+{
+    (void)skb;
+    if (offset < HEADERS_BYTES || (uint64_t)offset + size > HEADERS_BYTES + packet_bytes) {
+        memset(to, 0, size);
+        return -14;
+    }
+    memcpy(to, packet + offset - HEADERS_BYTES, size);
+    return 0;
+}
+
+long bpf_probe_read_kernel(void *to, __u32 size, const void *from)
+{
+    memcpy(to, from, size);
+    return 0;
+}
+
+__u64 bpf_ktime_get_ns(void)
+{
+    return now_ns += TICK_NS;
+}
+
+__u64 bpf_jiffies64(void)
+{
+    return 1;
+}
+
+long bpf_tail_call(void *context, const void *programs, __u32 index)
+{
+    (void)context, (void)programs, (void)index;
+    declines++; /* there is no other parser */
+    return -1;
+}
+
+__u32 bpf_get_smp_processor_id(void)
+{
+    return 0;
+}
+
+void *bpf_sk_storage_get(const void *map, void *sk, void *value, __u64 flags)
+{
+    (void)map, (void)sk, (void)value, (void)flags;
+    return &owner;
+}
+
+struct bpf_sock *bpf_sk_fullsock(struct bpf_sock *sk)
+{
+    return sk;
+}
+
+struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *sk)
+{
+    (void)sk;
+    return &tcp;
+}
+
+#endif
