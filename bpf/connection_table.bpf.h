@@ -141,27 +141,29 @@ static __always_inline struct limpet_connection *connection_open(__u64 cookie, _
 {
     struct limpet_connection *chosen = NULL, *candidate;
     __u32 place = connection_set(cookie);
-    __u64 old;
+    __u64 old = 0, holder;
 
 #pragma unroll
     for (int way = 0; way < CONNECTION_WAYS; way++, place += CONNECTION_SETS) {
         candidate = limpet_connection_at(place);
         if (!candidate)
             return NULL;
-        if (candidate->head.cookie == cookie || candidate->head.cookie == (cookie | COOKIE_OPENING)) {
+        holder = *(volatile __u64 *)&candidate->head.cookie;
+        if (holder == cookie || holder == (cookie | COOKIE_OPENING)) {
             *slot = place;
             return connection_is_open(&candidate->head, cookie) ? candidate : NULL;
         }
         if (!chosen || connection_goes_first(claim_of(candidate), claim_of(chosen))) {
             chosen = candidate;
+            old = holder; /* as seen in this look: a later one may show the same connection, on another CPU */
             *slot = place;
         }
     }
     if (!chosen)
         return NULL;
-    old = chosen->head.cookie;
-    if (__sync_val_compare_and_swap(&chosen->head.cookie, old, cookie | COOKIE_OPENING) != old)
-        return NULL;
+    holder = __sync_val_compare_and_swap(&chosen->head.cookie, old, cookie | COOKIE_OPENING);
+    if (holder != old)
+        return (holder & ~COOKIE_OPENING) == cookie && connection_is_open(&chosen->head, cookie) ? chosen : NULL;
     if (old && chosen->begun != chosen->done)
         limpet_count(LIMPET_STAT_EVICTED);
     chosen->head.verdict = verdict;
