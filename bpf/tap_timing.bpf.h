@@ -45,7 +45,8 @@ static __always_inline void note_route(const struct __sk_buff *skb, __u32 parser
     __sync_fetch_and_add(&times->runs, 1);
     __sync_fetch_and_add(&times->own_ns, own_ns);
     if (parser < LIMPET_MAX_PARSERS) {
-        asm volatile("" : "+r"(parser)); /* Linux 6.1 forgets the bound in a copy of the number: the mask says it again */
+        asm volatile(""
+                     : "+r"(parser)); /* Linux 6.1 forgets the bound in a copy of the number: the mask says it again */
         __sync_fetch_and_add(&times->streams[parser & (LIMPET_MAX_PARSERS - 1)], 1);
     } else if (parser == TO_DATAGRAM) {
         __sync_fetch_and_add(&times->datagrams[wanted_by], 1);

@@ -87,6 +87,25 @@ long bpf_map_update_elem(const void *map, const void *key, const void *value, __
     return 0;
 }
 
+/* Rows are never given back. */
+long bpf_map_pop_elem(const void *map, void *value)
+{
+    (void)map, (void)value;
+    return -2;
+}
+
+long bpf_map_peek_elem(const void *map, void *value)
+{
+    (void)map, (void)value;
+    return -2;
+}
+
+long bpf_map_push_elem(const void *map, const void *value, __u64 flags)
+{
+    (void)map, (void)value, (void)flags;
+    return -7;
+}
+
 long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 size)
 {
     (void)skb;
