@@ -84,7 +84,7 @@ private:
     // Both return how long to wait before the next look.
     steady_clock::duration open_window(const std::vector<MeteredProgram>& programs, steady_clock::time_point now)
     {
-        const Done begun = state_.cost.begin_window(programs);
+        const Done begun = state_.cost.begin_window(programs, state_.tap.empty_program());
         is_window_open_ = begun.has_value();
         window_since_ = now;
         if (begun)
@@ -98,7 +98,7 @@ private:
     {
         if (!state_.cost.has_news(programs) && now - window_since_ < kLongestCostWindow)
             return kCostWindowLength;
-        state_.cost.end_window(programs);
+        state_.end_cost_window();
         is_window_open_ = false;
         return state_.cost.lacks_price(programs) ? kCostWindowRetry : kCostWindowEvery;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent_state.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <algorithm>
@@ -12,6 +13,8 @@
 
 namespace limpet {
 namespace {
+
+constexpr uint64_t kFewestTimedRuns = 20; // for a new average
 
 void log_state(const Probe& probe)
 {
@@ -32,6 +35,21 @@ void wait_for_running_programs()
 
 } // namespace
 
+// Parsers that do not count their runs themselves: the runs of the tap that were timed stand for all.
+void AgentState::add_parsers(std::vector<MeteredProgram>& programs) const
+{
+    const Tap::Times times = tap.times();
+    for (const auto& probe : probes) {
+        const uint32_t number = probe->parser_number();
+        const std::string name = probe->program_in("limpet/stream");
+        const bool is_known = std::any_of(programs.begin(), programs.end(), [&](const MeteredProgram& program) {
+            return program.plugin == probe->name() && program.program == name;
+        });
+        if (number != 0 && !name.empty() && !is_known)
+            programs.push_back({probe->name(), name, -1, times.streams[number] * Tap::kTimedOneIn, true});
+    }
+}
+
 std::vector<MeteredProgram> AgentState::metered_programs() const
 {
     std::vector<MeteredProgram> programs;
@@ -42,7 +60,58 @@ std::vector<MeteredProgram> AgentState::metered_programs() const
     add(kCorePlugin, tap.stats());
     for (const auto& probe : probes)
         add(probe->name(), probe->stats());
+    add_parsers(programs);
     return programs;
+}
+
+void AgentState::note_costs()
+{
+    std::map<std::string, CostSoFar> costs;
+    for (const MeteredProgram& program : charge())
+        costs[program.plugin].runs += program.runs;
+    for (auto& [plugin, so_far] : costs)
+        so_far.kernel_seconds = cost.total_seconds(plugin);
+    for (const auto& probe : probes)
+        costs[probe->name()].user_seconds = probe->user_seconds();
+    rates.note(std::chrono::steady_clock::now(), std::move(costs));
+}
+
+// Whom the tap calls, by the runs that it has timed.
+TapShare AgentState::tap_share()
+{
+    const Tap::Times now = tap.times();
+    if (now.runs >= last_times.runs + kFewestTimedRuns) {
+        own_ns_per_run =
+            static_cast<double>(now.own_ns - last_times.own_ns) / static_cast<double>(now.runs - last_times.runs);
+        last_times = now;
+    }
+    TapShare share{std::max(0.0, own_ns_per_run - cost.clock_ns()), {}};
+    const auto add = [&](const std::string& plugin, const std::string& program, uint64_t calls) {
+        if (calls && !program.empty())
+            share.calls.push_back({plugin, program, static_cast<double>(calls) / static_cast<double>(now.runs)});
+    };
+    add(kCorePlugin, "tap_open", now.streams[0]);
+    for (const auto& probe : probes) {
+        if (const uint32_t number = probe->parser_number())
+            add(probe->name(), probe->program_in("limpet/stream"), now.streams[number]);
+        if (const uint32_t number = probe->datagram_parser_number())
+            add(probe->name(), probe->program_in("limpet/datagram"), now.datagrams[number]);
+    }
+    return share;
+}
+
+std::vector<MeteredProgram> AgentState::charge()
+{
+    std::vector<MeteredProgram> programs = metered_programs();
+    cost.charge(programs);
+    cost.attribute(tap_share());
+    return programs;
+}
+
+void AgentState::end_cost_window()
+{
+    tap.run_empty_program();
+    cost.end_window(metered_programs());
 }
 
 void AgentState::start_probe(Probe& probe, const AgentConfig& agent)
@@ -130,6 +199,7 @@ void AgentState::forget(std::chrono::milliseconds after)
 
 void AgentState::tick()
 {
+    note_costs();
     for (const auto& probe : probes)
         probe->tick();
     if (const Done followed = tap.follow_moves(); !followed && !std::exchange(has_complained_of_moves, true))

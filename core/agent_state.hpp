@@ -14,6 +14,7 @@
 
 #include "container_names.hpp"
 #include "cost_meter.hpp"
+#include "cost_rates.hpp"
 #include "lease.hpp"
 #include "owned_fd.hpp"
 #include "probe.hpp"
@@ -41,6 +42,9 @@ struct AgentState {
     std::vector<std::unique_ptr<Probe>> probes; // the enabled ones, in the order of the file; after tap: they go first
     Rings rings;                                // after probes
     CostMeter cost;
+    Tap::Times last_times{}; // of the tap, when they were last asked for
+    double own_ns_per_run = 0;
+    CostRates rates;
     Lease lease;
     uint8_t era = 0;                 // programs have rested so many times
     uint64_t paused_connections = 0; // that were forgotten for it
@@ -50,6 +54,9 @@ struct AgentState {
 
     // REQUIRES, for all of these: mutex is held.
     [[nodiscard]] std::vector<MeteredProgram> metered_programs() const;
+    // Brings what every program has cost up to date; these programs.
+    std::vector<MeteredProgram> charge();
+    void end_cost_window();
     // Starts one of `probes` and logs what came of it.
     void start_probe(Probe& probe, const AgentConfig& agent);
     // After probes have come or gone.
@@ -65,7 +72,10 @@ struct AgentState {
     void tick();
 
 private:
+    [[nodiscard]] TapShare tap_share();
+    void add_parsers(std::vector<MeteredProgram>& programs) const;
     void resume();
+    void note_costs();
     void command(KernelStats& stats) const;
 };
 

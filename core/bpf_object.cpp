@@ -164,10 +164,11 @@ Done BpfObject::attach(const std::string& program, int cgroup_fd)
     return done();
 }
 
-Done BpfObject::run_once(const std::string& program) const
+Done BpfObject::run_once(const std::string& program, uint32_t times) const
 {
     const std::array<std::byte, 64> packet{};
-    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = packet.size(), .repeat = 1);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = packet.size(),
+                .repeat = static_cast<int>(times));
     if (bpf_prog_test_run_opts(program_fd(program), &options))
         return errno_error("cannot run the program " + program);
     return done();

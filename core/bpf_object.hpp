@@ -57,8 +57,8 @@ public:
     // none.
     [[nodiscard]] std::span<const std::byte> live_variable(const std::string& name);
 
-    // Runs a program of a "limpet/…" section once, on a packet without meaning.
-    Done run_once(const std::string& program) const;
+    // Runs a program of a "limpet/…" section once, or more times, on a packet without meaning.
+    Done run_once(const std::string& program, uint32_t times = 1) const;
     // Runs an attached iterator to its end.
     Done run_iterator(const std::string& program);
 

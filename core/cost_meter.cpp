@@ -8,6 +8,8 @@
 namespace limpet {
 namespace {
 
+const std::pair<std::string, std::string> kTap{"core", "tap"};
+
 uint64_t all_runs(const std::vector<MeteredProgram>& programs)
 {
     uint64_t total = 0;
@@ -56,8 +58,32 @@ CostMeter::KernelCount CostMeter::count_of(int program_fd)
     return {info.run_cnt, info.run_time_ns};
 }
 
-Done CostMeter::begin_window(const std::vector<MeteredProgram>& programs)
+void CostMeter::attribute(const TapShare& share)
 {
+    const RunPrice& tap = prices_[kTap];
+    const double price = tap.ns_per_run();
+    double calls = 0;
+    for (const TapCall& call : share.calls)
+        calls += call.per_run;
+    if (price <= 0)
+        return;
+    const double own_ns = calls > 0 ? std::clamp(share.own_ns_per_run, 0.0, price) : price;
+    const double added = tap.seconds().value_or(0) - divided_seconds_;
+    divided_seconds_ += added;
+    Part& own = parts_[kTap];
+    own.seconds += added * own_ns / price;
+    own.ns_per_run = own_ns;
+    for (const TapCall& call : share.calls) {
+        Part& part = parts_[{call.plugin, call.program}];
+        part.ns_per_run = (price - own_ns) / calls;
+        part.seconds += added * part.ns_per_run * call.per_run / price;
+    }
+}
+
+Done CostMeter::begin_window(const std::vector<MeteredProgram>& programs, int empty_program)
+{
+    empty_program_ = empty_program;
+    empty_at_begin_ = count_of(empty_program);
     at_begin_.clear();
     runs_at_last_look_ = all_runs(programs);
     for (const MeteredProgram& program : programs)
@@ -72,14 +98,23 @@ void CostMeter::end_window(const std::vector<MeteredProgram>& programs)
         return;
     statistics_.reset();
     runs_at_last_look_ = all_runs(programs);
+    const KernelCount empty = count_of(empty_program_);
+    clock_.observe(empty.runs - empty_at_begin_.runs, empty.total_ns - empty_at_begin_.total_ns);
     for (const MeteredProgram& program : programs) {
         const auto before = at_begin_.find({program.plugin, program.program});
         const KernelCount now = count_of(program.fd);
         if (before == at_begin_.end() || now.runs < before->second.runs || now.total_ns < before->second.total_ns)
             continue; // another program of that name
-        prices_[before->first].observe(now.runs - before->second.runs, now.total_ns - before->second.total_ns);
+        observe(before->first.first, before->first.second, now.runs - before->second.runs,
+                now.total_ns - before->second.total_ns);
     }
     charge(programs);
+}
+
+void CostMeter::observe(const std::string& plugin, const std::string& program, uint64_t runs, uint64_t total_ns)
+{
+    const auto of_clock_ns = static_cast<uint64_t>(static_cast<double>(runs) * clock_ns());
+    prices_[{plugin, program}].observe(runs, total_ns - std::min(total_ns, of_clock_ns));
 }
 
 bool CostMeter::lacks_price(const std::vector<MeteredProgram>& programs) const
@@ -96,12 +131,26 @@ bool CostMeter::has_news(const std::vector<MeteredProgram>& programs) const
 
 std::optional<double> CostMeter::seconds(const std::string& plugin, const std::string& program) const
 {
+    if (const auto part = parts_.find({plugin, program}); part != parts_.end())
+        return part->second.seconds;
     const auto found = prices_.find({plugin, program});
     return found == prices_.end() ? std::nullopt : found->second.seconds();
 }
 
+double CostMeter::total_seconds(const std::string& plugin) const
+{
+    double total = 0;
+    for (const auto& [key, part] : parts_)
+        total += key.first == plugin ? part.seconds : 0;
+    for (const auto& [key, price] : prices_)
+        total += key.first == plugin && !parts_.contains(key) ? price.seconds().value_or(0) : 0;
+    return total;
+}
+
 double CostMeter::ns_per_run(const std::string& plugin, const std::string& program) const
 {
+    if (const auto part = parts_.find({plugin, program}); part != parts_.end())
+        return part->second.ns_per_run;
     const auto found = prices_.find({plugin, program});
     return found == prices_.end() ? 0 : found->second.ns_per_run();
 }

@@ -4,7 +4,8 @@
 //
 // Owner: Agent; guarded by its mutex. The kernel's run-time statistics (BPF_ENABLE_STATS) slow every BPF program of the host
 // while they are on, so they are on for a short window now and then, and only price the runs that the programs count
-// themselves. The kernel charges a tail-called program to its caller: the tap's price includes the probes' parsers.
+// themselves. An empty program that is run in the same window tells what of it is the statistics' own clock.
+// The kernel charges a tail-called program to its caller, the tap; attribute() gives the parsers their part.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,19 @@ struct MeteredProgram {
     int fd = -1;
     uint64_t runs = 0;
     bool is_tail_called = false; // has no price of its own
+};
+
+// A parser, and how many of the tap's runs end in it.
+struct TapCall {
+    std::string plugin;
+    std::string program;
+    double per_run = 0;
+};
+
+// What a run of the tap costs before it calls a parser, and whom it calls.
+struct TapShare {
+    double own_ns_per_run = 0;
+    std::vector<TapCall> calls;
 };
 
 // The arithmetic, apart from the kernel: runs become seconds once a price per run is known.
@@ -53,9 +67,15 @@ public:
     // Brings every program's seconds up to date.
     void charge(const std::vector<MeteredProgram>& programs);
 
-    // A window: statistics on, and off again; the caller waits in between.
-    Done begin_window(const std::vector<MeteredProgram>& programs);
+    // Divides what the tap has cost since the last call between it and the parsers. After charge().
+    void attribute(const TapShare& share);
+
+    // A window: statistics on, and off again; the caller waits in between, and runs `empty_program` some times.
+    Done begin_window(const std::vector<MeteredProgram>& programs, int empty_program);
     void end_window(const std::vector<MeteredProgram>& programs);
+
+    // What a window has found of one program.
+    void observe(const std::string& plugin, const std::string& program, uint64_t runs, uint64_t total_ns);
 
     // A program has run and no window has seen it yet.
     [[nodiscard]] bool lacks_price(const std::vector<MeteredProgram>& programs) const;
@@ -64,6 +84,10 @@ public:
 
     [[nodiscard]] std::optional<double> seconds(const std::string& plugin, const std::string& program) const;
     [[nodiscard]] double ns_per_run(const std::string& plugin, const std::string& program) const;
+    // Of all programs of a plugin.
+    [[nodiscard]] double total_seconds(const std::string& plugin) const;
+    // What the statistics' clock adds to a run; 0 before the first window.
+    [[nodiscard]] double clock_ns() const { return clock_.ns_per_run(); }
 
 private:
     struct KernelCount {
@@ -74,7 +98,17 @@ private:
 
     static KernelCount count_of(int program_fd);
 
+    struct Part { // of the tap's time
+        double seconds = 0;
+        double ns_per_run = 0;
+    };
+
     std::map<Key, RunPrice> prices_;
+    std::map<Key, Part> parts_;  // the tap's own, and its parsers'
+    double divided_seconds_ = 0; // of the tap, in parts_
+    RunPrice clock_;
+    KernelCount empty_at_begin_;
+    int empty_program_ = -1;
     std::map<Key, KernelCount> at_begin_;
     uint64_t runs_at_last_look_ = 0; // of all programs together
     OwnedFd statistics_;             // open: the kernel keeps run-time statistics

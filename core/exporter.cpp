@@ -28,18 +28,30 @@ void add_states(const AgentState& state, Families& families)
 
 void add_programs(AgentState& state, Families& families)
 {
-    const std::vector<MeteredProgram> programs = state.metered_programs();
-    state.cost.charge(programs);
-    for (const MeteredProgram& program : programs) {
+    for (const MeteredProgram& program : state.charge()) {
         const Labels labels = {{"plugin", program.plugin}, {"program", program.program}};
         families.add("limpet_program_runs_total", MetricKind::kCounter, "Runs of limpet's BPF programs.", labels,
                      static_cast<double>(program.runs));
         if (const auto seconds = state.cost.seconds(program.plugin, program.program))
-            families.add(
-                "limpet_kernel_seconds_total", MetricKind::kCounter,
-                "CPU time of limpet's BPF programs: their runs times the cost of one, measured in short windows. "
-                "The core's tap includes the parsers of the probes, which it calls.",
-                labels, *seconds);
+            families.add("limpet_kernel_seconds_total", MetricKind::kCounter,
+                         "CPU time of limpet's BPF programs: their runs times the cost of one, measured in short "
+                         "windows, without "
+                         "what measuring costs. Parsers have their part of the core's tap, which calls them.",
+                         labels, *seconds);
+    }
+}
+
+void add_user_time(AgentState& state, Families& families)
+{
+    for (const auto& probe : state.probes) {
+        const Labels labels = {{"plugin", probe->name()}};
+        families.add("limpet_user_seconds_total", MetricKind::kCounter,
+                     "CPU time of the agent itself for a probe: its events, its part of scrapes.", labels,
+                     probe->user_seconds());
+        if (const auto fill = state.rings.take_peak_fill(*probe))
+            families.add("limpet_ring_fill_ratio", MetricKind::kGauge,
+                         "How full a probe's ring of events was at most since the last scrape; at 1 events are lost.",
+                         labels, *fill);
     }
 }
 
@@ -121,6 +133,7 @@ std::vector<prometheus::MetricFamily> Exporter::Collect() const
     add_identity(state_, families);
     add_states(state_, families);
     add_programs(state_, families);
+    add_user_time(state_, families);
     add_memory(state_, families);
     add_events(state_, families);
     add_series(state_, families);

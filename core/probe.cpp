@@ -9,6 +9,7 @@
 #include "map_budget.hpp"
 #include "plugin_directory.hpp"
 #include "probe_object.hpp"
+#include "thread_time.hpp"
 
 namespace limpet {
 namespace {
@@ -321,6 +322,7 @@ void Probe::collect(const Workloads& workloads, Families& families)
 {
     if (!is_running_)
         return;
+    const ThreadTime time(user_seconds_);
     run_iterators();
     tick();
     add_empty_families(families);
@@ -354,6 +356,16 @@ bool Probe::is_healthy() const
 {
     return state_ == ProbeState::kActive ||
            std::find(config_.accept.begin(), config_.accept.end(), to_string(state_)) != config_.accept.end();
+}
+
+std::string Probe::program_in(const std::string& section) const
+{
+    return loaded_ ? loaded_->object.program_in_section(section) : "";
+}
+
+uint32_t Probe::ring_bytes() const
+{
+    return loaded_ && loaded_->object.has_map(kRing) ? loaded_->object.map_entries(kRing) : 0;
 }
 
 int Probe::ring_fd() const

@@ -85,6 +85,13 @@ public:
     [[nodiscard]] int ring_fd() const; // -1 when it has none or is not running
     [[nodiscard]] const std::string& file_identity() const { return file_identity_; }
     [[nodiscard]] uint32_t parser_number() const { return parser_number_; } // 0: parses no streams
+    [[nodiscard]] uint32_t datagram_parser_number() const { return datagram_parser_number_; }
+    // The program in a section of the object; "" when there is none.
+    [[nodiscard]] std::string program_in(const std::string& section) const;
+    // CPU time of the agent's threads for this probe: events, ticks, scrapes.
+    [[nodiscard]] double user_seconds() const { return user_seconds_; }
+    void add_user_seconds(double seconds) { user_seconds_ += seconds; }
+    [[nodiscard]] uint32_t ring_bytes() const; // 0: no ring
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
     [[nodiscard]] KernelStats& stats() { return stats_; }
     [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }
@@ -131,6 +138,7 @@ private:
     std::vector<SeriesTable> tables_;
     std::unique_ptr<PluginInstance> instance_; // after loaded_: its stop() still sees the maps
     uint64_t kernel_memory_bytes_ = 0;
+    double user_seconds_ = 0;
 };
 
 } // namespace limpet

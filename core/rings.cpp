@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "rings.hpp"
 
+#include <algorithm>
+#include <unistd.h>
+#include <utility>
+
 #include "libbpf_log.hpp"
+#include "thread_time.hpp"
 
 namespace limpet {
 namespace {
@@ -12,30 +17,63 @@ int hand_over(void* probe, void* data, size_t size_bytes)
     return 0;
 }
 
+size_t page_bytes()
+{
+    return static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
 } // namespace
+
+Result<Rings::Ring> Rings::open_ring(Probe& probe)
+{
+    LibbpfLog log;
+    Ring ring{&probe, OwnedRingBuffer(ring_buffer__new(probe.ring_fd(), hand_over, &probe, nullptr)), MappedMap()};
+    if (!ring.reader)
+        return errno_error("cannot read the ring of " + probe.name() + " (" + log.last_line("no details") + ")");
+    Result<MappedMap> positions = MappedMap::map(probe.ring_fd(), 2 * page_bytes(), "limpet_events");
+    if (!positions)
+        return positions.error();
+    ring.positions = std::move(*positions);
+    return ring;
+}
 
 Result<Rings> Rings::open(const std::vector<std::unique_ptr<Probe>>& probes)
 {
-    LibbpfLog log;
     Rings rings;
     for (const std::unique_ptr<Probe>& probe : probes) {
-        const int fd = probe->ring_fd();
-        if (fd < 0)
+        if (probe->ring_fd() < 0)
             continue;
-        if (!rings.reader_)
-            rings.reader_.reset(ring_buffer__new(fd, hand_over, probe.get(), nullptr));
-        else if (ring_buffer__add(rings.reader_.get(), fd, hand_over, probe.get()))
-            rings.reader_.reset();
-        if (!rings.reader_)
-            return errno_error("cannot read the ring of " + probe->name() + " (" + log.last_line("no details") + ")");
+        Result<Ring> ring = open_ring(*probe);
+        if (!ring)
+            return ring.error();
+        rings.rings_.push_back(std::move(*ring));
     }
     return rings;
 }
 
 void Rings::drain()
 {
-    if (reader_)
-        ring_buffer__consume(reader_.get());
+    for (Ring& ring : rings_) {
+        const auto consumed = read_once<uint64_t>(ring.positions.data());
+        const auto produced = read_once<uint64_t>(ring.positions.data() + page_bytes());
+        if (produced == consumed)
+            continue;
+        ring.peak_fill = std::max(ring.peak_fill, static_cast<double>(produced - consumed) / ring.probe->ring_bytes());
+        double seconds = 0;
+        {
+            const ThreadTime time(seconds);
+            ring_buffer__consume(ring.reader.get());
+        }
+        ring.probe->add_user_seconds(seconds);
+    }
+}
+
+std::optional<double> Rings::take_peak_fill(const Probe& probe)
+{
+    for (Ring& ring : rings_)
+        if (ring.probe == &probe)
+            return std::exchange(ring.peak_fill, 0);
+    return std::nullopt;
 }
 
 } // namespace limpet

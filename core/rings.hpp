@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The ring buffers of all probes behind one reader.
+// The ring buffers of all probes.
 //
 // Owner: Agent; guarded by its mutex. The kernel side never wakes a reader: drain() runs on a timer and hands every record
-// to its probe.
+// to its probe, whose CPU time that is. A ring in which nothing is costs two loads.
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "libbpf_owned.hpp"
@@ -23,8 +24,19 @@ public:
     // Hands out what has come in since the last time.
     void drain();
 
+    // How full a probe's ring was at most since the last call, 0 to 1; nothing when it has none.
+    [[nodiscard]] std::optional<double> take_peak_fill(const Probe& probe);
+
 private:
-    OwnedRingBuffer reader_;
+    struct Ring {
+        Probe* probe;
+        OwnedRingBuffer reader;
+        MappedMap positions; // the consumer's page and the producer's
+        double peak_fill = 0;
+    };
+    static Result<Ring> open_ring(Probe& probe);
+
+    std::vector<Ring> rings_;
 };
 
 } // namespace limpet

@@ -64,22 +64,36 @@ std::string probes_table(const AgentState& state)
     return html + "</table>";
 }
 
+// One sentence for each probe, and the tap.
+std::string cost_sentences(const AgentState& state)
+{
+    std::string html = "<h2>Cost</h2><ul>";
+    const auto add = [&](const std::string& plugin, const std::string& whose) {
+        const CostRate rate = state.rates.of(plugin);
+        html += "<li><b>" + html_escaped(plugin) + "</b>: " + whose + " costs " +
+                formatted("%.0f ns per event", rate.kernel_ns_per_run) + ", " +
+                formatted("%.2f %% of a core in the kernel", rate.kernel_share * 100) +
+                (rate.user_share > 0 ? formatted(" and %.2f %% in the agent", rate.user_share * 100) : "") + ".</li>";
+    };
+    add(kCorePlugin, "the tap, which sees every packet,");
+    for (const auto& probe : state.probes)
+        if (probe->is_running())
+            add(probe->name(), "this probe");
+    return html + "</ul><p>Over the last ten seconds.</p>";
+}
+
 std::string cost_table(AgentState& state)
 {
-    std::string html = "<h2>Cost in the kernel</h2><table><tr><th>Of</th><th>Program</th><th class=\"number\">Runs</th>"
+    std::string html = "<table><tr><th>Of</th><th>Program</th><th class=\"number\">Runs</th>"
                        "<th class=\"number\">ns a run</th><th class=\"number\">CPU seconds</th></tr>";
-    const std::vector<MeteredProgram> programs = state.metered_programs();
-    state.cost.charge(programs);
-    for (const MeteredProgram& program : programs) {
+    for (const MeteredProgram& program : state.charge()) {
         const auto seconds = state.cost.seconds(program.plugin, program.program);
         const double price = state.cost.ns_per_run(program.plugin, program.program);
         html += "<tr>" + cell(program.plugin) + cell(program.program) + number_cell(std::to_string(program.runs)) +
                 number_cell(seconds ? formatted("%.0f", price) : "–") +
                 number_cell(seconds ? formatted("%.3f", *seconds) : "–") + "</tr>";
     }
-    return html +
-           "</table><p>Measured in short windows. The core's tap calls the probes' parsers: their time is in its "
-           "figures. The core's maps and programs take " +
+    return html + "</table><p>Measured in short windows. The core's maps and programs take " +
            formatted("%.1f MB", static_cast<double>(state.tap.kernel_memory_bytes()) / 1e6) + " of kernel memory.</p>";
 }
 
@@ -120,7 +134,8 @@ HttpPage status_page(AgentState& state)
     std::string html = kHead;
     html += "<h1>limpet " LIMPET_VERSION "</h1><p><a href=\"/metrics\">/metrics</a> for Prometheus, "
             "<a href=\"/healthz\">/healthz</a> for health checks.</p>";
-    html += probes_table(state) + cost_table(state) + workloads_table(state) + "</body></html>\n";
+    html +=
+        probes_table(state) + cost_sentences(state) + cost_table(state) + workloads_table(state) + "</body></html>\n";
     return {200, "text/html; charset=utf-8", html};
 }
 

@@ -61,6 +61,20 @@ public:
 
     // What a probe has offered as the name behind an address of 16 bytes, IPv4 as ::ffff:a.b.c.d; "" when none has.
     [[nodiscard]] std::string name_of(const uint8_t* address) const;
+    // What was found out by timing one run in so many; see tap_timing.bpf.h.
+    struct Times {
+        uint64_t runs;
+        uint64_t own_ns;
+        uint64_t streams[kMaxParsers];
+        uint64_t datagrams[kMaxParsers];
+    };
+    static constexpr uint64_t kTimedOneIn = 256; // runs
+    static_assert(sizeof(Times) == 272, "struct limpet_tap_times");
+    [[nodiscard]] Times times() const;
+    // Runs the program that does nothing some times, while its cost is being measured.
+    [[nodiscard]] int empty_program() const { return object_.program_fd("tap_nothing"); }
+    void run_empty_program() const;
+
     // The kernel's jiffies now.
     [[nodiscard]] Result<uint64_t> jiffies();
     // Every connection begins anew with its next segment; what was under way in it is not counted. How many there were.
@@ -89,6 +103,7 @@ private:
     KernelStats stats_;
     uint64_t kernel_memory_bytes_ = 0;
     std::array<bool, kMaxParsers> is_taken_{true};
+    MappedMap times_;
     MappedMap port_owners_; // by port: the number of the datagram parser that wants it
 };
 

@@ -3,6 +3,8 @@
 // What keeps limpet within its limits: the arithmetic, without a kernel.
 #include <catch2/catch.hpp>
 
+#include "cost_meter.hpp"
+#include "cost_rates.hpp"
 #include "lease.hpp"
 
 using namespace limpet;
@@ -25,4 +27,40 @@ TEST_CASE("this kernel's ticks are one of the frequencies that kernels are built
 {
     CHECK((jiffies_per_second() == 100 || jiffies_per_second() == 250 || jiffies_per_second() == 300 ||
            jiffies_per_second() == 1000));
+}
+
+TEST_CASE("the tap's time is divided between it and the parsers that it calls, and nothing is lost")
+{
+    const TapShare share{100, {{"http", "on_segment", 0.5}, {"core", "tap_open", 0.25}}};
+    CostMeter meter;
+    meter.charge({{"core", "tap", -1, 1000, false}});
+    meter.attribute(share); // no price yet
+    CHECK(meter.total_seconds("http") == 0);
+    meter.observe("core", "tap", 10, 4000);
+    meter.charge({{"core", "tap", -1, 1000, false}});
+    meter.attribute(share);
+    CHECK(*meter.seconds("core", "tap") == Approx(1000 * 100e-9));
+    CHECK(*meter.seconds("http", "on_segment") == Approx(1000 * 200e-9));
+    CHECK(*meter.seconds("core", "tap_open") == Approx(1000 * 100e-9));
+    CHECK(meter.total_seconds("core") + meter.total_seconds("http") == Approx(1000 * 400e-9));
+    CHECK(meter.ns_per_run("http", "on_segment") == Approx(400));
+    meter.attribute(share); // nothing has come since
+    CHECK(*meter.seconds("http", "on_segment") == Approx(1000 * 200e-9));
+}
+
+TEST_CASE("rates are over the seconds that are remembered, and a probe that began anew counts from zero")
+{
+    CostRates rates;
+    const CostRates::Clock::time_point begin{};
+    CHECK(rates.of("http").kernel_share == 0);
+    for (int second = 0; second <= 20; ++second)
+        rates.note(begin + std::chrono::seconds(second),
+                   {{"http", {0.01 * second, 0.001 * second, static_cast<uint64_t>(second) * 50'000}}});
+    CHECK(rates.of("http").kernel_share == Approx(0.01));
+    CHECK(rates.of("http").user_share == Approx(0.001));
+    CHECK(rates.of("http").kernel_ns_per_run == Approx(200));
+    CHECK(rates.last_kernel_share() == Approx(0.01));
+    rates.note(begin + std::chrono::seconds(21), {{"http", {0, 0, 0}}});
+    CHECK(rates.of("http").kernel_share == 0);
+    CHECK(rates.of("dns").kernel_share == 0);
 }

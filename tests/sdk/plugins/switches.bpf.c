@@ -39,7 +39,7 @@ int BPF_PROG(on_switch, _Bool is_preempted, struct task_struct *previous, struct
     struct switches_key key = {};
     struct switches_row *row;
 
-    limpet_count(LIMPET_STAT_RUNS_0);
+    LIMPET_BEGIN(0, 0);
     BPF_CORE_READ_STR_INTO(&command, task, group_leader, comm);
     if (__builtin_memcmp(command, "limpet", sizeof("limpet")))
         return 0;
