@@ -61,11 +61,18 @@ static __always_inline struct nobodys_connections *nobodys_connections(void)
     return bpf_map_lookup_elem(&limpet_nobodys, &zero);
 }
 
+/* The place of a set. The compiler knows that the mask changes nothing and leaves it out; Linux 6.1 wants to see it. */
+static __always_inline __u64 *nobodys_cookie(struct nobodys_connections *nobodys, __u32 set)
+{
+    asm volatile("" : "+r"(set));
+    return &nobodys->cookies[set & (CONNECTION_SETS - 1)];
+}
+
 static __always_inline int is_known_as_nobodys(__u64 cookie, __u32 set)
 {
     struct nobodys_connections *nobodys = nobodys_connections();
 
-    return nobodys && nobodys->cookies[set & (CONNECTION_SETS - 1)] == cookie;
+    return nobodys && *nobodys_cookie(nobodys, set) == cookie;
 }
 
 static __always_inline void know_as_nobodys(__u64 cookie)
@@ -73,7 +80,7 @@ static __always_inline void know_as_nobodys(__u64 cookie)
     struct nobodys_connections *nobodys = nobodys_connections();
 
     if (nobodys)
-        nobodys->cookies[connection_set(cookie) & (CONNECTION_SETS - 1)] = cookie;
+        *nobodys_cookie(nobodys, connection_set(cookie)) = cookie;
 }
 
 /* Jiffies in units of about a second at 250 Hz. */
