@@ -87,6 +87,8 @@ Done attach_tap(AgentState& state)
         log(LogLevel::kWarn, "agent", what + "; some sockets that are older than limpet stay without an owner");
     if (const Done attached = state.tap.attach_segments(state.cgroup_root.get()); !attached)
         return attached;
+    for (const auto& probe : state.probes)
+        probe->run_iterators();
     state.workloads.refresh();
     return done();
 }

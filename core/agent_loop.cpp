@@ -56,6 +56,8 @@ public:
         }
         if (now >= adopt_at_) {
             state_.tap.adopt_again();
+            for (const auto& probe : state_.probes)
+                probe->run_iterators();
             adopt_at_ = steady_clock::time_point::max();
         }
         if (now >= cost_at_)

@@ -31,6 +31,13 @@ public:
         return !has_failed(program) && (listed->group.empty() || chosen_of(listed->group) == listed);
     }
 
+    // An iterator whose only run is that at the start.
+    [[nodiscard]] bool runs_once(const std::string& program) const
+    {
+        const ManifestProgram* listed = find(program);
+        return !listed || !listed->at_scrape;
+    }
+
     [[nodiscard]] std::string needs_of(const std::string& program) const
     {
         const ManifestProgram* listed = find(program);
@@ -78,11 +85,15 @@ struct Obstacle {
     Error error;
 };
 
-std::optional<Obstacle> attach_all(BpfObject& object, int cgroup_fd)
+std::optional<Obstacle> attach_all(BpfObject& object, const ProgramChoice& choice, int cgroup_fd)
 {
-    for (const std::string& program : object.program_names())
-        if (const Done attached = object.attach(program, cgroup_fd); !attached)
+    for (const std::string& program : object.program_names()) {
+        Done attached = object.attach(program, cgroup_fd);
+        if (attached && object.is_iterator(program) && choice.runs_once(program))
+            attached = object.run_iterator(program);
+        if (!attached)
             return Obstacle{program, attached.error()};
+    }
     return std::nullopt;
 }
 
@@ -95,7 +106,7 @@ std::optional<Obstacle> attempt(const BpfPlan& plan, const ProgramChoice& choice
         return Obstacle{"", prepared.error()};
     if (const Done loaded = object.load(); !loaded)
         return Obstacle{object.failed_program(), loaded.error()};
-    return plan.attach ? attach_all(object, plan.cgroup_fd) : std::nullopt;
+    return plan.attach ? attach_all(object, choice, plan.cgroup_fd) : std::nullopt;
 }
 
 } // namespace

@@ -207,14 +207,15 @@ private:
             RowMetric metric;
             metric.source = where_of(row, i);
             metric.offset_bytes = btf_member_bit_offset(row, i) / 8;
-            if (read_metric(layout, metric, *fields, size_of(btf_members(row)[i].type)))
+            if (read_metric(layout, metric, *fields, row, i))
                 layout.metrics.push_back(std::move(metric));
         }
     }
 
     bool read_metric(const SeriesLayout& layout, RowMetric& metric, const std::vector<std::string>& fields,
-                     uint32_t size_bytes)
+                     const btf_type* row, uint32_t member)
     {
+        const uint32_t size_bytes = size_of(btf_members(row)[member].type);
         const size_t before = mistakes_.size();
         const bool is_histogram = fields[0] == "histogram";
         if ((fields[0] != "counter" && fields[0] != "gauge" && !is_histogram) ||
@@ -235,7 +236,7 @@ private:
             mistake(metric.source, "is not of the type that LIMPET_COUNTER, _GAUGE or _HISTOGRAM declares");
         if (is_histogram)
             read_bounds(metric, fields[5]);
-        read_options(layout, metric, fields[4]);
+        read_options(layout, metric, fields[4], row);
         return mistakes_.size() == before;
     }
 
@@ -263,7 +264,18 @@ private:
         mistake(metric.source, "its bounds \"" + variable + "\" are not declared; LIMPET_BOUNDS(" + variable + ", …)");
     }
 
-    void read_options(const SeriesLayout& layout, RowMetric& metric, const std::string& options)
+    // Where another number of the row lies, for the options per= and while=.
+    std::optional<uint32_t> number_in_row(const RowMetric& metric, const btf_type* row, const std::string& option)
+    {
+        const std::string name = option.substr(option.find('=') + 1);
+        for (uint32_t i = 0; i < btf_vlen(row); ++i)
+            if (name == name_at(btf_members(row)[i].name_off) && size_of(btf_members(row)[i].type) == sizeof(uint64_t))
+                return btf_member_bit_offset(row, i) / 8;
+        mistake(metric.source, "option \"" + option + "\" names no number of 8 bytes in its struct");
+        return std::nullopt;
+    }
+
+    void read_options(const SeriesLayout& layout, RowMetric& metric, const std::string& options, const btf_type* row)
     {
         std::set<std::string> without;
         for (const std::string& option : split(options, ';')) {
@@ -273,8 +285,14 @@ private:
             else if (option.starts_with("with=") && colon != std::string::npos &&
                      is_label_name(option.substr(5, colon - 5)))
                 metric.constants.push_back({option.substr(5, colon - 5), option.substr(colon + 1)});
+            else if (option.starts_with("per=") && metric.kind == MetricKind::kGauge)
+                metric.per_offset_bytes = number_in_row(metric, row, option);
+            else if (option.starts_with("while=") && metric.kind != MetricKind::kHistogram)
+                metric.while_offset_bytes = number_in_row(metric, row, option);
             else if (!option.empty())
-                mistake(metric.source, "option \"" + option + "\" is neither without=<label> nor with=<label>:<value>");
+                mistake(metric.source, "option \"" + option +
+                                           "\" is none of without=<label>, with=<label>:<value>, per=<member> (of "
+                                           "gauges) and while=<member> (of gauges and counters)");
         }
         for (uint32_t i = 0; i < layout.labels.size(); ++i)
             if (without.erase(layout.labels[i].name) == 0)
@@ -307,6 +325,23 @@ MetricDeclaration declaration_of(const SeriesLayout& layout, const RowMetric& me
         if (bounds.variable == metric.bounds_variable)
             declaration.bounds_config_key = bounds.config_key;
     return declaration;
+}
+
+// Members of several rows may be one metric: one entry, with the labels of all. Sorted by name before and after.
+void join_namesakes(std::vector<MetricDeclaration>& all)
+{
+    std::vector<MetricDeclaration> joined;
+    for (MetricDeclaration& next : all) {
+        if (joined.empty() || joined.back().name != next.name) {
+            joined.push_back(std::move(next));
+            continue;
+        }
+        std::vector<std::string>& labels = joined.back().labels;
+        for (std::string& label : next.labels)
+            if (std::find(labels.begin(), labels.end(), label) == labels.end())
+                labels.push_back(std::move(label));
+    }
+    all = std::move(joined);
 }
 
 } // namespace
@@ -347,13 +382,9 @@ Result<std::vector<MetricDeclaration>> declared_metrics(std::span<const std::byt
     for (const SeriesLayout& layout : metrics->tables)
         for (const RowMetric& metric : layout.metrics)
             all.push_back(declaration_of(layout, metric, *metrics));
-    std::sort(all.begin(), all.end(),
-              [](const MetricDeclaration& a, const MetricDeclaration& b) { return a.name < b.name; });
-    // members that differ in a constant label are one metric
-    const auto repeated = std::unique(all.begin(), all.end(), [](const auto& a, const auto& b) {
-        return std::tie(a.name, a.unit, a.help, a.labels) == std::tie(b.name, b.unit, b.help, b.labels);
-    });
-    all.erase(repeated, all.end());
+    std::stable_sort(all.begin(), all.end(),
+                     [](const MetricDeclaration& a, const MetricDeclaration& b) { return a.name < b.name; });
+    join_namesakes(all);
     return all;
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -60,6 +61,9 @@ struct RowMetric {
     std::vector<ConstantLabel> constants;
     std::string bounds_variable; // histograms
     std::string source;
+    // Of another number of the row: what a gauge is divided by, and what a sample needs to be there. No sample where it is 0.
+    std::optional<uint32_t> per_offset_bytes = std::nullopt;
+    std::optional<uint32_t> while_offset_bytes = std::nullopt;
 };
 
 // One LIMPET_SERIES table.

@@ -159,8 +159,6 @@ Done BpfObject::attach(const std::string& program, int cgroup_fd)
     if (!*link)
         return done(); // not a program that is attached
     links_[program] = std::move(*link);
-    if (bpf_program__expected_attach_type(found) == BPF_TRACE_ITER)
-        return run_iterator(program);
     return done();
 }
 
@@ -180,6 +178,12 @@ Done BpfObject::run_iterator(const std::string& program)
     if (link == links_.end())
         return Error{ENOENT, "the iterator " + program + " is not attached"};
     return read_iterator(bpf_link__fd(link->second.get()), program);
+}
+
+bool BpfObject::is_iterator(const std::string& program) const
+{
+    const bpf_program* found = find_program(program);
+    return found && bpf_program__expected_attach_type(found) == BPF_TRACE_ITER;
 }
 
 bool BpfObject::has_map(const std::string& map) const

@@ -51,7 +51,7 @@ public:
     [[nodiscard]] const std::string& failed_program() const { return failed_program_; }
 
     // Attaches a program where its section says; cgroup programs to `cgroup_fd`. Programs in "limpet/…" and "syscall"
-    // sections are left alone; an iterator is attached and run once.
+    // sections are left alone; an iterator is attached and not run.
     Done attach(const std::string& program, int cgroup_fd);
     // After load: a variable in .data or .bss as the kernel side writes it; valid while the object lives. Empty when there is
     // none.
@@ -64,6 +64,7 @@ public:
 
     [[nodiscard]] bool has_map(const std::string& map) const;
     [[nodiscard]] bool has_program(const std::string& program) const;
+    [[nodiscard]] bool is_iterator(const std::string& program) const;
     [[nodiscard]] bool is_attached(const std::string& program) const { return links_.contains(program); }
     [[nodiscard]] std::vector<std::string> map_names() const;
     [[nodiscard]] std::vector<std::string> program_names() const; // those that are or will be loaded

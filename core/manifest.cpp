@@ -2,6 +2,7 @@
 #include "manifest.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <limits>
 #include <set>
@@ -136,6 +137,9 @@ void ManifestReader::read_limits(TableReader& root)
     TableReader limits(*table, "limits", *problems_);
     manifest_.map_bytes = static_cast<uint64_t>(limits.integer("map_bytes", 0, kLargestMapBytes).value_or(0));
     manifest_.series = static_cast<uint32_t>(limits.integer("series", 2, kMostSeries).value_or(0));
+    manifest_.shards = static_cast<uint32_t>(limits.integer("shards", 1, kMostShards).value_or(kMostShards));
+    if (!std::has_single_bit(manifest_.shards))
+        limits.problem("shards", "must be 1, 2, 4 or 8");
     limits.report_unknown();
 }
 
@@ -215,6 +219,7 @@ void ManifestReader::read_program(TableReader& table)
     program.group = table.text("group").value_or("");
     program.needs = table.text("needs").value_or("");
     program.at_scrape = table.boolean("at_scrape").value_or(false);
+    program.sees_one_namespace = table.boolean("sees_one_namespace").value_or(false);
     table.report_unknown();
     manifest_.programs.push_back(std::move(program));
 }

@@ -34,9 +34,11 @@ struct ManifestKey {
 struct ManifestProgram {
     std::string name;
     bool optional = false;
-    std::string group;      // alternatives: of the programs with the same group name the first that loads is used
-    std::string needs;      // shown when it is missing: what the host lacks, what is lost
-    bool at_scrape = false; // an iterator that also runs before each scrape
+    std::string group; // alternatives: of the programs with the same group name the first that loads is used
+    std::string needs; // shown when it is missing: what the host lacks, what is lost
+    // Iterators: run before each scrape, and at start once the owners of older sockets are known; else once, when attached.
+    bool at_scrape = false;
+    bool sees_one_namespace = false; // … then in every network namespace of the host
 };
 
 // [[metric]]: a metric that the probe's user-space half reports with host->sample.
@@ -48,6 +50,8 @@ struct ManifestMetric {
     std::vector<std::string> labels; // besides container_id and service_name
 };
 
+inline constexpr uint32_t kMostShards = 8;
+
 struct Manifest {
     std::string name;    // [a-z][a-z0-9_]{0,31}
     std::string version; // semantic version
@@ -56,8 +60,9 @@ struct Manifest {
     std::string license;
     std::string description;
     std::vector<std::string> capabilities; // kernel.capabilities: CAP_BPF, …
-    uint64_t map_bytes = 0;                // limits.map_bytes: the budget of all maps together on 8 shards
-    uint32_t series = 0;                   // limits.series: default rows per series table
+    uint64_t map_bytes = 0;        // limits.map_bytes: the budget of all maps together on a host of 8 CPUs or more
+    uint32_t series = 0;           // limits.series: default rows per series table
+    uint32_t shards = kMostShards; // limits.shards: into how many shards rows are split at most
     std::vector<ManifestKey> keys;
     std::vector<ManifestProgram> programs;
     std::vector<ManifestMetric> metrics;

@@ -19,7 +19,6 @@ constexpr uint64_t kMapBytes = 512;        // struct bpf_array, bpf_htab and the
 constexpr uint64_t kHashElementBytes = 48; // struct htab_elem, without key and value
 constexpr uint64_t kHashBucketBytes = 16;  // struct bucket
 constexpr uint64_t kRingPagesOfItsOwn = 3; // struct bpf_ringbuf, consumer and producer positions
-constexpr uint32_t kBudgetShards = 8;      // as the manifest counts
 constexpr uint32_t kBudgetCpus = 8;
 
 uint64_t rounded_up(uint64_t number, uint64_t unit)
@@ -40,14 +39,15 @@ uint64_t bytes_of_hash(const MapShape& shape, uint64_t value_bytes)
     return kMapBytes + buckets * kHashBucketBytes + shape.entries * element;
 }
 
-// limpet_add_probe's tables: as many rows as the manifest says, in eight shards.
-uint32_t budgeted_entries(const BpfObject& object, const std::string& map, const BpfMetrics& declared, uint32_t series)
+// limpet_add_probe's tables: as many rows and shards as the manifest says.
+uint32_t budgeted_entries(const BpfObject& object, const std::string& map, const BpfMetrics& declared,
+                          const Manifest& manifest)
 {
     const uint32_t entries = object.map_entries(map);
     for (const SeriesLayout& layout : declared.tables) {
-        const uint32_t rows = series ? series : object.map_entries(layout.table + "_index");
+        const uint32_t rows = manifest.series ? manifest.series : object.map_entries(layout.table + "_index");
         if (map == layout.table + "_rows")
-            return rows * kBudgetShards;
+            return rows * manifest.shards;
         if (map == layout.table + "_index" || map == layout.table + "_keys" || map == layout.table + "_free")
             return rows;
     }
@@ -97,16 +97,17 @@ Done check_map_budget(const BpfObject& object, const BpfMetrics& declared, const
         if (std::find(kSharedMaps.begin(), kSharedMaps.end(), std::string_view(map)) != kSharedMaps.end())
             continue;
         MapShape shape = object.map_shape(map);
-        shape.entries = budgeted_entries(object, map, declared, manifest.series);
+        shape.entries = budgeted_entries(object, map, declared, manifest);
         const uint64_t bytes = bytes_of_map(shape, kBudgetCpus);
         total += bytes;
         largest = std::max(largest, {bytes, map});
     }
     if (total <= manifest.map_bytes)
         return done();
-    return Error{0, "its BPF maps take " + std::to_string(total) + " bytes on 8 shards, and its manifest allows " +
-                        std::to_string(manifest.map_bytes) + " (limits.map_bytes); the largest is " + largest.second +
-                        " with " + std::to_string(largest.first) +
+    return Error{0, "its BPF maps take " + std::to_string(total) + " bytes on " + std::to_string(manifest.shards) +
+                        " shards, and its manifest allows " + std::to_string(manifest.map_bytes) +
+                        " (limits.map_bytes); the largest is " + largest.second + " with " +
+                        std::to_string(largest.first) +
                         ". Build the probe with smaller maps, fewer limits.series, or a limits.map_bytes of " +
                         std::to_string(total)};
 }

@@ -2,7 +2,7 @@
 //
 // How much kernel memory a probe's maps take, and whether its manifest allows it (limits.map_bytes).
 //
-// Functions without state. Counted before anything is loaded, for 8 shards and the rows that the manifest or the tables
+// Functions without state. Counted before anything is loaded, for the shards (8) and rows that the manifest or the tables
 // declare: the answer is the same on every host, and an operator's `series` does not break a promise of the author's.
 #pragma once
 

@@ -12,6 +12,8 @@
 
 namespace limpet {
 
+inline constexpr size_t kMostNetworkNamespaces = 256; // about a millisecond each
+
 // Runs `body` once in each network namespace that a process of this host is in (by its main thread), this process's own
 // excepted: in a thread that enters one after the other and ends. At most `limit` of them, the first found. A namespace that
 // goes away meanwhile is passed over; what `body` fails with ends the round and is returned.

@@ -7,6 +7,7 @@
 #include "host_checks.hpp"
 #include "log.hpp"
 #include "map_budget.hpp"
+#include "network_namespaces.hpp"
 #include "plugin_directory.hpp"
 #include "probe_object.hpp"
 #include "thread_time.hpp"
@@ -153,13 +154,19 @@ uint32_t Probe::table_rows(uint32_t declared) const
     return manifest_.series ? manifest_.series : declared;
 }
 
+uint32_t Probe::shards() const
+{
+    return std::min(shards_for(possible_cpus()), manifest_.shards);
+}
+
 Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroundings)
 {
     parser_number_ = tap_->free_parser_number();
     const ObjectSettings settings{
-        declared_,      config_.values,
-        bounds_,        config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
-        parser_number_, *tap_};
+        declared_, config_.values,
+        bounds_,   config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
+        shards(),  parser_number_,
+        *tap_};
     BpfPlan plan;
     plan.name = config_.name;
     plan.bytes = file.bpf_object;
@@ -190,7 +197,7 @@ Done Probe::open_tables()
     for (const SeriesLayout& layout : declared_.tables) {
         const std::string& table = layout.table;
         SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
-                            object.map_entries(table + "_keys"), shards_for(possible_cpus()),
+                            object.map_entries(table + "_keys"), shards(),
                             object.live_variable(table + "_used")};
         for (const KeyLabel& label : layout.labels)
             if (label.decoder == LabelDecoder::kTextOf)
@@ -307,14 +314,23 @@ void Probe::add_empty_families(Families& families) const
         families.family(metric.name, metric.kind == "counter" ? MetricKind::kCounter : MetricKind::kGauge, metric.help);
 }
 
-// The iterators that bring the tables up to date. One that this host does not load was reported at the start.
+Done Probe::run_iterator(const ManifestProgram& program)
+{
+    BpfObject& object = loaded_->object;
+    if (const Done ran = object.run_iterator(program.name); !ran || !program.sees_one_namespace)
+        return ran;
+    return run_in_other_network_namespaces(kMostNetworkNamespaces, [&] { return object.run_iterator(program.name); });
+}
+
 void Probe::run_iterators()
 {
+    if (!is_running_ || !loaded_)
+        return;
     for (const ManifestProgram& program : manifest_.programs) {
-        if (!program.at_scrape || !loaded_ || !loaded_->object.is_attached(program.name))
+        if (!program.at_scrape || !loaded_->object.is_attached(program.name))
             continue;
-        if (const Done run = loaded_->object.run_iterator(program.name); !run)
-            log(LogLevel::kError, config_.name, run.error().text + "; this scrape shows what was counted before");
+        if (const Done ran = run_iterator(program); !ran && !std::exchange(has_iterator_complaint_, true))
+            log(LogLevel::kWarn, config_.name, ran.error().text + "; its figures may stand still");
     }
 }
 

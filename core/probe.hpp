@@ -68,6 +68,8 @@ public:
     void settle();
     // Runs what the probe does as time passes (SEC("limpet/tick")).
     void tick();
+    // Runs the iterators that the manifest wants to be run before a scrape; the owners of older sockets are known.
+    void run_iterators();
     void collect(const Workloads& workloads, Families& families);
     // As of SeriesTable, for all tables.
     void forget(const Workloads& workloads, SteadyTime now, std::chrono::milliseconds after);
@@ -115,9 +117,10 @@ private:
     void warn_of_programs_without_lease() const;
     void take_down();
     void quarantine(const Error& error);
-    void run_iterators();
     void add_empty_families(Families& families) const;
     [[nodiscard]] uint32_t table_rows(uint32_t declared) const;
+    [[nodiscard]] uint32_t shards() const;
+    Done run_iterator(const ManifestProgram& program);
 
     ProbeConfig config_;
     ProbeState state_ = ProbeState::kFailed;
@@ -139,6 +142,7 @@ private:
     std::unique_ptr<PluginInstance> instance_; // after loaded_: its stop() still sees the maps
     uint64_t kernel_memory_bytes_ = 0;
     double user_seconds_ = 0;
+    bool has_iterator_complaint_ = false;
 };
 
 } // namespace limpet

@@ -80,14 +80,13 @@ Done set_ports(BpfObject& object, const ObjectSettings& settings)
 
 Done size_tables(BpfObject& object, const ObjectSettings& settings)
 {
-    const uint32_t shards = shards_for(possible_cpus());
     for (const SeriesLayout& layout : settings.declared.tables) {
         const std::string& table = layout.table;
         const uint32_t rows =
             std::max(kFewestRows, settings.series_rows.value_or(object.map_entries(table + "_index")));
         object.set_number(table + "_limit", rows);
         for (const auto& [map, entries] : {std::pair(table + "_index", rows), std::pair(table + "_keys", rows),
-                                           std::pair(table + "_rows", rows * shards)})
+                                           std::pair(table + "_rows", rows * settings.shards)})
             if (const Done resized = object.resize_map(map, entries); !resized)
                 return resized;
         if (object.has_map(table + "_free"))
@@ -155,7 +154,7 @@ Result<std::vector<uint16_t>> read_ports(const ConfigVariable& ports, const std:
 
 Done prepare_object(BpfObject& object, const ObjectSettings& settings)
 {
-    object.set_number("limpet_shard_mask", shards_for(possible_cpus()) - 1);
+    object.set_number("limpet_shard_mask", settings.shards - 1);
     object.set_number("limpet_parser_number", settings.parser_number);
     object.set_number("limpet_self_tgid", static_cast<uint64_t>(::getpid()));
     for (const auto& step : {set_config_variables, set_bounds, set_ports, size_tables})

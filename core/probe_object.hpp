@@ -25,6 +25,7 @@ struct ObjectSettings {
     const std::map<std::string, ConfigValue>& values; // of the probe's config
     const BoundsByVariable& bounds;                   // from read_bounds()
     std::optional<uint32_t> series_rows;              // per table; empty: as declared
+    uint32_t shards = 1;                              // elements of <table>_rows per row
     uint32_t parser_number = 0;                       // 0: parses no streams
     const Tap& tap;
 };

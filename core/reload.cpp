@@ -113,6 +113,8 @@ void apply(AgentState& state, const Config& config, const ReloadPlan& plan)
         state.start_probe(*state.probes.back(), config.agent);
     }
     close_parser_gaps(state, config.agent);
+    for (const auto& probe : state.probes)
+        probe->run_iterators();
     state.reopen_rings();
 }
 

@@ -190,16 +190,29 @@ void SeriesTable::collect_metric(size_t index, Families& families) const
     family.metric.reserve(family.metric.size() + groups.size());
     for (const Group& group : groups) {
         prometheus::ClientMetric sample;
-        if (metric.kind == MetricKind::kHistogram && !fill_histogram(sample.histogram, group, index))
+        const std::optional<double> divisor = divisor_of(metric, group);
+        if (!divisor || (metric.kind == MetricKind::kHistogram && !fill_histogram(sample.histogram, group, index)))
             continue;
         if (metric.kind == MetricKind::kCounter)
-            sample.counter.value = static_cast<double>(sum(group, metric.offset_bytes)) / metric.divisor;
+            sample.counter.value = static_cast<double>(sum(group, metric.offset_bytes)) / *divisor;
         if (metric.kind == MetricKind::kGauge)
-            sample.gauge.value =
-                static_cast<double>(static_cast<int64_t>(sum(group, metric.offset_bytes))) / metric.divisor;
+            sample.gauge.value = static_cast<double>(static_cast<int64_t>(sum(group, metric.offset_bytes))) / *divisor;
         sample.label = group.labels;
         family.metric.push_back(std::move(sample));
     }
+}
+
+// What the metric's sum is divided by; none: the group has no sample of it now. A number below 0 is one that two CPUs are
+// changing while we read, and as good as 0.
+std::optional<double> SeriesTable::divisor_of(const RowMetric& metric, const Group& group) const
+{
+    const auto number_at = [&](uint32_t offset) { return static_cast<int64_t>(sum(group, offset)); };
+    if (metric.while_offset_bytes && number_at(*metric.while_offset_bytes) <= 0)
+        return std::nullopt;
+    if (!metric.per_offset_bytes)
+        return metric.divisor;
+    const int64_t per = number_at(*metric.per_offset_bytes);
+    return per > 0 ? std::optional(metric.divisor * static_cast<double>(per)) : std::nullopt;
 }
 
 // Of one number, over all shards of all rows of the group.

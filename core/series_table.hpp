@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -103,6 +104,7 @@ private:
                 visit(rows_.data() + (uint64_t{row} * source_.shards + shard) * stride);
     }
     [[nodiscard]] std::string text_of_number(const std::string& map, uint64_t number) const;
+    [[nodiscard]] std::optional<double> divisor_of(const RowMetric& metric, const Group& group) const;
     [[nodiscard]] uint64_t sum(const Group& group, uint32_t offset_bytes) const;
     bool fill_histogram(prometheus::ClientMetric::Histogram& histogram, const Group& group, size_t index) const;
     [[nodiscard]] bool overflow_has_counts() const;

@@ -35,7 +35,6 @@ constexpr const char* kDatagramParsers = "limpet_datagram_parsers"; // number 0 
 constexpr const char* kPortOwners = "limpet_datagram_ports";
 constexpr const char* kNames = "limpet_names";
 constexpr size_t kPorts = 65536;
-constexpr size_t kNetworkNamespaces = 256; // about a millisecond each
 
 std::vector<ManifestProgram> optional_programs()
 {
@@ -120,11 +119,18 @@ Result<std::vector<std::string>> Tap::attach_owners()
             missing.push_back(attached.error().text);
     for (const char* iterator : kIterators)
         if (object_.program_fd(iterator) >= 0)
-            if (const Done attached = object_.attach(iterator, -1); !attached)
-                missing.push_back(attached.error().text);
+            if (const Done ran = attach_and_run(iterator); !ran)
+                missing.push_back(ran.error().text);
     if (const Done met = meet_other_namespaces(); !met)
         missing.push_back(met.error().text);
     return missing;
+}
+
+Done Tap::attach_and_run(const char* iterator)
+{
+    if (const Done attached = object_.attach(iterator, -1); !attached)
+        return attached;
+    return object_.run_iterator(iterator);
 }
 
 Done Tap::attach_segments(int cgroup_fd)
@@ -152,7 +158,8 @@ Done Tap::meet_other_namespaces()
     if (!object_.is_attached(kTcpIterator) ||
         bpf_map_get_next_key(object_.map_fd("mptcp_owners"), nullptr, &first_owner))
         return done();
-    return run_in_other_network_namespaces(kNetworkNamespaces, [this] { return object_.run_iterator(kTcpIterator); });
+    return run_in_other_network_namespaces(kMostNetworkNamespaces,
+                                           [this] { return object_.run_iterator(kTcpIterator); });
 }
 
 std::vector<uint32_t> Tap::take_moved()
@@ -182,7 +189,7 @@ Done Tap::move_listeners(const std::vector<uint32_t>& processes)
     const auto run = [this] { return run_iterator_for(object_.program_fd(kMovedListeners), kMovedListeners, 0); };
     if (const Done moved = run(); !moved)
         return moved;
-    return run_in_other_network_namespaces(kNetworkNamespaces, run);
+    return run_in_other_network_namespaces(kMostNetworkNamespaces, run);
 }
 
 Done Tap::follow_moves()

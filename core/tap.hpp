@@ -89,6 +89,7 @@ public:
 
 private:
     explicit Tap(BpfObject object) : object_(std::move(object)) {}
+    Done attach_and_run(const char* iterator);
     Done meet_other_namespaces();
     [[nodiscard]] std::vector<uint32_t> take_moved();
     Done move_listeners(const std::vector<uint32_t>& processes);

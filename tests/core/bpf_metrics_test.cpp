@@ -48,7 +48,7 @@ TEST_CASE("a table is read with its labels, where they lie and how they are deco
     CHECK(table.key_size_bytes == 28);
     CHECK(table.slot_size_bytes == 36);
     CHECK(table.used_offset_bytes == 28);
-    CHECK(table.row_size_bytes == 232);
+    CHECK(table.row_size_bytes == 248);
 
     REQUIRE(table.labels.size() == 6);
     CHECK(table.labels[0].decoder == LabelDecoder::kWorkload);
@@ -67,7 +67,7 @@ TEST_CASE("a table is read with its labels, where they lie and how they are deco
 TEST_CASE("a row's metrics are read with unit, place, options and bounds; untagged members are none")
 {
     const SeriesLayout table = declared().tables[0];
-    REQUIRE(table.metrics.size() == 5);
+    REQUIRE(table.metrics.size() == 7);
 
     const RowMetric& delay = metric_named(table, "every_delay_seconds");
     CHECK(delay.kind == MetricKind::kHistogram);
@@ -85,6 +85,10 @@ TEST_CASE("a row's metrics are read with unit, place, options and bounds; untagg
     CHECK(sent.constants[0].value == "client");
 
     CHECK(metric_named(table, "every_open").labels == std::vector<uint32_t>{0, 4});
+    CHECK_FALSE(metric_named(table, "every_open").per_offset_bytes);
+    CHECK(metric_named(table, "every_mean_seconds").per_offset_bytes == 216);
+    CHECK(table.metrics[6].name == "every_sent_bytes_total");
+    CHECK(table.metrics[6].while_offset_bytes == table.metrics[6].offset_bytes);
 }
 
 TEST_CASE("variables that the config fills are read")
@@ -105,14 +109,16 @@ TEST_CASE("the list for people has the exported labels and units, sorted by name
 {
     const auto metrics = declared_metrics(contents_of(LIMPET_DECLARED_OBJECT));
     REQUIRE(metrics);
-    REQUIRE(metrics->size() == 4);
+    REQUIRE(metrics->size() == 5);
     const MetricDeclaration& delay = metrics->front();
     CHECK(delay.name == "every_delay_seconds");
     CHECK(delay.unit == "seconds");
     CHECK(delay.bounds_config_key == "delay_buckets");
     CHECK(delay.labels == std::vector<std::string>{"container_id", "service_name", "status_code", "method",
                                                    "error_type", "peer_address", "reason"});
-    CHECK(metrics->back().labels.back() == "role");
+    CHECK(metrics->back().name == "every_sent_bytes_total"); // two members, one metric: the labels of both
+    CHECK(metrics->back().labels == std::vector<std::string>{"container_id", "service_name", "status_code", "method",
+                                                             "peer_address", "reason", "role", "resent"});
 }
 
 TEST_CASE("every mistake is reported at once, with struct and member")
@@ -132,6 +138,9 @@ TEST_CASE("every mistake is reported at once, with struct and member")
           "struct wrong_row.name: \"wrong-name_total\" is not a metric name",
           "struct wrong_row.option: option \"sideways=yes\"",
           "struct wrong_row.option: without=nothing: the key has no such label",
+          "struct wrong_row.mean: option \"per=count\" is none of",
+          "struct wrong_row.lonely: option \"per=nobody\" names no number of 8 bytes",
+          "struct wrong_row.narrowed: option \"while=narrow\" names no number of 8 bytes",
           "struct wrong_row.boundless: its bounds \"no_bounds\" are not declared",
           "struct wrong_row.narrow: is not of the type", "struct wrong_row.short_tag: its tag is not"})
         CHECK_THAT(text, Catch::Contains(expected));

@@ -35,6 +35,9 @@ struct every_row {
                  "without=status_code;without=method;without=error_type;without=reason");
     __u64 untagged;
     LIMPET_COUNTER(served, "every_sent_bytes_total", "bytes", "Bytes sent.", "without=error_type;with=role:server");
+    LIMPET_GAUGE(mean, "every_mean_seconds", "us", "Mean delay.", "per=untagged");
+    LIMPET_COUNTER(resent, "every_sent_bytes_total", "bytes", "Bytes sent.",
+                   "without=error_type;without=method;with=resent:yes;while=resent");
 };
 
 LIMPET_SERIES(every, struct every_key, struct every_row, 64)

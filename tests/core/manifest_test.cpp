@@ -26,6 +26,7 @@ capabilities = ["CAP_BPF", "CAP_PERFMON"]
 [limits]
 map_bytes = 262144
 series = 64
+shards = 2
 [[config]]
 key = "timeout"
 type = "duration"
@@ -39,7 +40,10 @@ name = "on_exec"
 optional = true
 group = "exec"
 needs = "tracepoint sched_process_exec"
+[[program]]
+name = "on_socket"
 at_scrape = true
+sees_one_namespace = true
 [[metric]]
 name = "exec_total"
 kind = "counter"
@@ -57,15 +61,18 @@ labels = ["result"]
     CHECK(manifest->capabilities == std::vector<std::string>{"CAP_BPF", "CAP_PERFMON"});
     CHECK(manifest->map_bytes == 262144);
     CHECK(manifest->series == 64);
+    CHECK(manifest->shards == 2);
     REQUIRE(manifest->keys.size() == 1);
     CHECK(std::get<double>(manifest->keys[0].default_value) == 1.0);
     CHECK(manifest->keys[0].minimum == 0.001);
     CHECK(manifest->keys[0].maximum == 60.0);
     CHECK(manifest->keys[0].reloadable);
-    REQUIRE(manifest->programs.size() == 1);
+    REQUIRE(manifest->programs.size() == 2);
     CHECK(manifest->programs[0].optional);
-    CHECK(manifest->programs[0].at_scrape);
     CHECK(manifest->programs[0].group == "exec");
+    CHECK_FALSE(manifest->programs[0].at_scrape);
+    CHECK(manifest->programs[1].at_scrape);
+    CHECK(manifest->programs[1].sees_one_namespace);
     REQUIRE(manifest->metrics.size() == 1);
     CHECK(manifest->metrics[0].labels == std::vector<std::string>{"result"});
 }
@@ -78,6 +85,8 @@ abi = "one"
 license = "x"
 [kernel]
 capabilities = ["CAP_BFP"]
+[limits]
+shards = 3
 [[config]]
 key = "enabled"
 type = "text"
@@ -107,16 +116,17 @@ labels = ["container_id", "le"]
 exec.so: manifest:2:11: version: "1" is not a semantic version such as "1.0.0"
 exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.2"
 exec.so: manifest:6:16: kernel.capabilities: unknown capability "CAP_BFP"; did you mean 'CAP_BPF'?
-exec.so: manifest:8:7: config[0].key: 'enabled' is a key that every probe has; choose another name
-exec.so: manifest:14:8: config[1].type: unknown type "integr"; did you mean 'integer'?
-exec.so: manifest:20:11: config[2].default: 20 is out of range; use 10 or less
-exec.so: manifest:24:7: config[3].key: 'b' is declared twice
-exec.so: manifest:23:1: config[3].help: is missing; write help = "…"
-exec.so: manifest:26:7: config[3].min: has no meaning for the type 'boolean'; leave it out
-exec.so: manifest:23:1: config[3].default: is missing; every key has a default
-exec.so: manifest:28:8: metric[0].name: a counter's name ends in "_total"
-exec.so: manifest:31:10: metric[0].labels: 'container_id' is added by the agent; leave it out
-exec.so: manifest:31:10: metric[0].labels: "le" cannot be a label's name
+exec.so: manifest:8:10: limits.shards: must be 1, 2, 4 or 8
+exec.so: manifest:10:7: config[0].key: 'enabled' is a key that every probe has; choose another name
+exec.so: manifest:16:8: config[1].type: unknown type "integr"; did you mean 'integer'?
+exec.so: manifest:22:11: config[2].default: 20 is out of range; use 10 or less
+exec.so: manifest:26:7: config[3].key: 'b' is declared twice
+exec.so: manifest:25:1: config[3].help: is missing; write help = "…"
+exec.so: manifest:28:7: config[3].min: has no meaning for the type 'boolean'; leave it out
+exec.so: manifest:25:1: config[3].default: is missing; every key has a default
+exec.so: manifest:30:8: metric[0].name: a counter's name ends in "_total"
+exec.so: manifest:33:10: metric[0].labels: 'container_id' is added by the agent; leave it out
+exec.so: manifest:33:10: metric[0].labels: "le" cannot be a label's name
 exec.so: manifest:1:1: nam: unknown key; did you mean 'name'?)");
 }
 

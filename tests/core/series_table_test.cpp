@@ -102,10 +102,10 @@ struct Table {
     Workloads workloads;
     SeriesTable table;
 
-    Table()
+    explicit Table(SeriesLayout its_layout = layout())
         : workloads(taken(CgroupPaths::open("/")),
                     taken(MappedMap::map(records.fd(), 1024 * sizeof(WorkloadRecord), "workloads"))),
-          table(taken(SeriesTable::open(layout(),
+          table(taken(SeriesTable::open(std::move(its_layout),
                                         {slots.fd(), rows.fd(), kRows, kShards, std::as_bytes(std::span(&used, 1))},
                                         {{"bounds", {0.001, 0.01, 0.1}}})))
     {
@@ -190,6 +190,26 @@ TEST_CASE("a gauge may be below zero in one shard and right in the sum")
     test.shard(row, 0).open = -4;
     test.shard(row, 1).open = 6;
     CHECK(test.collect()[2].metric[0].gauge.value == 2);
+}
+
+TEST_CASE("a mean is there where there is something to divide by, and a sample while its condition is not 0")
+{
+    SeriesLayout with_options = layout();
+    RowMetric& mean = with_options.metrics[2];
+    mean.per_offset_bytes = offsetof(Row, count);
+    with_options.metrics[1].while_offset_bytes = offsetof(Row, count);
+    Table test(with_options);
+    const uint32_t row = test.add_row({0, 0, 0, 0});
+    test.shard(row, 0).open = 7;
+    test.shard(row, 1).open = 2;
+    for (const auto& family : test.collect())
+        CHECK(family.metric.empty());
+    test.shard(row, 1).count = 6;
+    const auto families = test.collect();
+    CHECK(families[1].metric.at(0).counter.value == 6);
+    CHECK(families[2].metric.at(0).gauge.value == 1.5);
+    test.shard(row, 0).count = ~uint64_t{5}; // -6, as a gauge that another CPU is about to raise: their sum is 0
+    CHECK(test.collect()[2].metric.empty());
 }
 
 TEST_CASE("rows appear when their key is whole, and tables grow under way")

@@ -91,6 +91,7 @@ public:
     {
         for (const std::string& program : object_.program_names())
             taken(object_.attach(program, -1));
+        look();
     }
 
     void look() { taken(object_.run_iterator("on_task")); }

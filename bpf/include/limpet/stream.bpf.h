@@ -24,6 +24,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "limpet/connection.h"
+#include "limpet/socket_owners.bpf.h"
 #include "limpet/stats.bpf.h"
 
 #define LIMPET_STREAM "limpet/stream"
@@ -69,23 +70,6 @@ struct {
     __type(key, __u32);
     __type(value, struct limpet_connection);
 } limpet_connections SEC(".maps"); /* shared by the agent */
-
-#define LIMPET_SOCKET_CONNECTS 1 /* a client's: it has called connect() */
-
-/* What the agent remembers of a socket; a value begins with these members. */
-struct limpet_socket {
-    __u32 workload;
-    __u32 slot_plus_one; /* 0 until the tap has seen payload */
-    __u32 generation;
-    __u32 flags;
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-    __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-    __type(key, int);
-    __type(value, struct limpet_socket);
-} limpet_sockets SEC(".maps"); /* shared by the agent */
 
 struct {
     __uint(type, BPF_MAP_TYPE_PROG_ARRAY);

@@ -27,7 +27,9 @@
  *   "ns" is exported in seconds (divided by 1e9), "us" in seconds (divided by 1e6), "bytes" and "1" as they are.
  * `options` is "" or a list separated by ';':
  *   "without=<label>"        the label is left out; rows that differ in nothing else are added up
- *   "with=<label>:<value>"   a constant label
+ *   "with=<label>:<value>"   a constant label; several members of one row may be one metric, told apart by it
+ *   "per=<member>"           a gauge that is divided by that member of the row: a mean. No sample where that is 0
+ *   "while=<member>"         no sample where that member (it may be the metric's own) is 0; not for histograms
  */
 #define LIMPET_COUNTER(member, name, unit, help, options)                                                              \
     __u64 member LIMPET_TAG("counter|" name "|" unit "|" help "|" options)

@@ -8,7 +8,8 @@
  *   histogram     LIMPET_BOUNDS, limpet_observe
  *   series        LIMPET_SERIES: tables of counters by label values
  *   emit          LIMPET_RING, limpet_emit: rare events for the user-space half
- * A parser of byte streams includes <limpet/stream.bpf.h> as well; who asks what workload a task is, <limpet/workload.bpf.h>.
+ * A parser of byte streams includes <limpet/stream.bpf.h> as well; who asks what workload a task is, <limpet/workload.bpf.h>; who
+ * looks at sockets, <limpet/sockets.bpf.h>.
  */
 #pragma once
 
