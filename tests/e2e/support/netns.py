@@ -2,6 +2,8 @@
 """Network namespaces of the tests' own, joined by veth pairs, with lossy links; removed on close and at exit."""
 
 import atexit
+import contextlib
+import ctypes
 import itertools
 import os
 import subprocess
@@ -19,6 +21,12 @@ def _run(*command):
     return done.stdout
 
 
+def _enter(namespace):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(namespace.fileno(), 0):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
 class NetworkNamespace:
     """A namespace with only its loopback up. `wrapper` put before a command runs it inside, under the same pid."""
 
@@ -34,6 +42,17 @@ class NetworkNamespace:
 
     def run(self, *command):
         return _run(*self.wrapper, *command)
+
+    @contextlib.contextmanager
+    def entered(self):
+        """The calling thread is inside: sockets that it makes belong to this namespace."""
+        with open("/proc/thread-self/ns/net", encoding="ascii") as home, open(f"/run/netns/{self.name}",
+                                                                              encoding="ascii") as inside:
+            _enter(inside)
+            try:
+                yield self
+            finally:
+                _enter(home)
 
     def drop_packets(self, probability):
         """Drops this share of the TCP packets that come in and that go out."""
