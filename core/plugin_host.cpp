@@ -13,6 +13,8 @@
 namespace limpet {
 namespace {
 
+constexpr const char* kOverflowText = "other"; // as in series tables
+
 std::string string_of(limpet_text text)
 {
     return text.data ? std::string(text.data, text.length) : std::string();
@@ -233,7 +235,6 @@ void PluginHost::sample(limpet_text metric, uint32_t workload, const limpet_labe
     if (workload != LIMPET_NO_WORKLOAD && workloads_->is_forgotten(workload))
         return; // the probe remembers a workload that has ended
     Sample sample{&*declared, {}, number};
-    std::string text = name + '\0';
     if (workload != LIMPET_NO_WORKLOAD) {
         const WorkloadName& who = workloads_->name(workload);
         sample.labels = {{"container_id", who.container_id}, {"service_name", who.service_name}};
@@ -247,23 +248,36 @@ void PluginHost::sample(limpet_text metric, uint32_t workload, const limpet_labe
         sample.labels.push_back({label, valid_utf8(string_of(labels[i].value))});
     }
     std::sort(sample.labels.begin(), sample.labels.end());
+    if (samples_.size() >= series_limit_ && !sample_by_text_.contains(identity_of(sample))) {
+        ++dropped_samples_;
+        for (auto& label : sample.labels)
+            label.value = kOverflowText;
+    }
+    add(std::move(sample));
+}
+
+// Two workloads may have one name, and a family holds a set of labels once: adds up.
+void PluginHost::add(Sample sample)
+{
+    const auto [known, is_new] = sample_by_text_.try_emplace(identity_of(sample), samples_.size());
+    if (is_new)
+        samples_.push_back(std::move(sample));
+    else
+        samples_[known->second].value += sample.value;
+}
+
+std::string PluginHost::identity_of(const Sample& sample)
+{
+    std::string text = sample.metric->name + '\0';
     for (const auto& label : sample.labels)
         text.append(label.name).append(1, '\0').append(label.value).append(1, '\0');
-    // two workloads may have one name, and a family holds a set of labels once: add up
-    if (const auto known = sample_by_text_.find(text); known != sample_by_text_.end()) {
-        samples_[known->second].value += number;
-    } else if (samples_.size() >= series_limit_) {
-        ++dropped_samples_;
-    } else {
-        sample_by_text_.emplace(std::move(text), samples_.size());
-        samples_.push_back(std::move(sample));
-    }
+    return text;
 }
 
 void PluginHost::end_collect(Families& families)
 {
     workloads_ = nullptr;
-    last_samples_ = samples_.size();
+    last_samples_ = std::min<size_t>(samples_.size(), series_limit_); // without those called "other"
     for (Sample& sample : samples_)
         families.add(sample.metric->name, sample.metric->kind == "counter" ? MetricKind::kCounter : MetricKind::kGauge,
                      sample.metric->help, std::move(sample.labels), sample.value);

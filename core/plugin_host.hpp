@@ -47,7 +47,7 @@ public:
     // Around one collect(): sample() is heard only in between.
     void begin_collect(const Workloads& workloads);
     void end_collect(Families& families);
-    // Samples over the limit, or of metrics and labels that the manifest does not declare.
+    // Samples over the limit, which are added up under "other", and those of metrics and labels that the manifest does not declare.
     [[nodiscard]] uint64_t dropped_samples() const { return dropped_samples_; }
     [[nodiscard]] uint32_t samples() const { return static_cast<uint32_t>(last_samples_); }
 
@@ -71,6 +71,8 @@ private:
     int32_t view(limpet_text map, limpet_map_view* out);
     int32_t name(const uint8_t* address, limpet_text* out);
     void sample(limpet_text metric, uint32_t workload, const limpet_label* labels, size_t label_count, double number);
+    void add(Sample sample);
+    static std::string identity_of(const Sample& sample);
 
     Table table_{};
     Manifest manifest_;

@@ -172,7 +172,7 @@ TEST_CASE("config values come out with their types only")
     CHECK(host->map_view(host, text("no_map"), &view) == 0);
 }
 
-TEST_CASE("samples with equal labels are added up; undeclared ones and those over the limit are dropped and counted")
+TEST_CASE("samples with equal labels are added up; undeclared ones are dropped and counted")
 {
     Fixture test({}, 2);
     REQUIRE(test.instance->create());
@@ -184,7 +184,6 @@ TEST_CASE("samples with equal labels are added up; undeclared ones and those ove
         host->sample(host, text("test_open"), 0, in, 1, 2);
         host->sample(host, text("test_open"), 7, in, 1, 3); // an unknown workload has the same name
         host->sample(host, text("test_open"), LIMPET_NO_WORKLOAD, out, 1, 4);
-        host->sample(host, text("test_done_total"), LIMPET_NO_WORKLOAD, nullptr, 0, 1); // the limit is two
         host->sample(host, text("test_open"), 0, wrong, 1, 1);
         host->sample(host, text("nobody_declared_me"), 0, nullptr, 0, 1);
         return limpet_status{LIMPET_OK};
@@ -195,8 +194,30 @@ TEST_CASE("samples with equal labels are added up; undeclared ones and those ove
     CHECK(families[0].metric[0].gauge.value == 5);
     CHECK(families[0].metric[0].label.size() == 3);
     CHECK(families[0].metric[1].label[0].value == "o\xef\xbf\xbd");
-    CHECK(test.instance->host().dropped_samples() == 3);
+    CHECK(test.instance->host().dropped_samples() == 2);
     CHECK(test.instance->host().samples() == 2);
+}
+
+TEST_CASE("samples over the limit are added up under other, and counted")
+{
+    Fixture test({}, 2);
+    REQUIRE(test.instance->create());
+    const limpet_host* host = test.steps.host;
+    test.steps.on_call = [host] {
+        for (const char* kind : {"a", "b", "c", "d", "a", "d"}) {
+            const limpet_label label[] = {{text("kind"), text(kind)}};
+            host->sample(host, text("test_open"), LIMPET_NO_WORKLOAD, label, 1, 1);
+        }
+        return limpet_status{LIMPET_OK};
+    };
+    const auto families = test.collect();
+    REQUIRE(families.size() == 1);
+    REQUIRE(families[0].metric.size() == 3);
+    CHECK(families[0].metric[0].label[0].value == "a");
+    CHECK(families[0].metric[0].gauge.value == 2); // known before the limit
+    CHECK(families[0].metric[2].label[0].value == "other");
+    CHECK(families[0].metric[2].gauge.value == 3);
+    CHECK(test.instance->host().dropped_samples() == 3);
 }
 
 TEST_CASE("samples outside of collect are not heard")

@@ -104,7 +104,8 @@ struct limpet_host {
 
     /* [scrape] Reports one sample of a metric that the manifest declares (kind gauge or counter). `workload` is a
      * workload's number as the kernel side saw it; its container_id and service_name are added. LIMPET_NO_WORKLOAD adds
-     * none. A sample of an undeclared metric, or over the probe's series limit, is dropped and counted. */
+     * none. A sample of an undeclared metric is dropped and counted; those over the probe's series limit are added up in one
+     * whose labels are all "other", and counted. */
     void (*sample)(const struct limpet_host *host, struct limpet_text metric, uint32_t workload,
                    const struct limpet_label *labels, size_t label_count, double value);
 
