@@ -276,9 +276,12 @@ uint32_t Tap::forget_all_connections()
     }
     auto* connections = reinterpret_cast<limpet_connection*>(table->writable_data());
     uint32_t forgotten = 0;
-    for (uint32_t slot = 0; slot < object_.map_entries(kConnections); ++slot)
-        if (__atomic_exchange_n(&connections[slot].head.cookie, 0, __ATOMIC_RELAXED) != 0)
+    for (uint32_t slot = 0; slot < object_.map_entries(kConnections); ++slot) {
+        limpet_connection_head& head = connections[slot].head;
+        __atomic_store_n(&head.verdict, uint8_t{0}, __ATOMIC_RELAXED); // its owner does not count how it ends
+        if (__atomic_exchange_n(&head.cookie, 0, __ATOMIC_RELAXED) != 0)
             ++forgotten;
+    }
     return forgotten;
 }
 

@@ -38,11 +38,11 @@ class ActiveRequestsTest(EndToEndCase):
     def test_a_body_under_way_is_active_until_its_last_byte(self):
         server = self.start_server(GoServer)
         agent = self.start_agent()
-        load = threading.Thread(target=clients.go_client, args=(server.url("/?chunks=5&pause=400ms"), 3, 3))
+        load = threading.Thread(target=clients.go_client, args=(server.url("/?chunks=4&pause=1s"), 3, 3))
         load.start()
         self.addCleanup(load.join)
         time.sleep(0.8)
-        self.wait_for(agent, "server", server.service_name, 3, seconds=0.3)
+        self.wait_for(agent, "server", server.service_name, 3)
         load.join()
         self.wait_for(agent, "server", server.service_name, 0)
 

@@ -91,6 +91,22 @@ class HungAgentTest(EndToEndCase):
                                            for side, counted in rows.items())))
         compare.wait_until_equal(problem)
 
+    def test_what_was_under_way_and_breaks_off_afterwards_is_no_error(self):
+        server = self.start_server(Nginx)
+        agent = self.start_agent(config=CONFIG)
+        connections = [clients.connect(server.port) for _ in range(5)]
+        for connection in connections:
+            connection.sendall(REQUEST[:20])
+        self.hang(agent, LEASE_SECONDS + 1.5)
+        self.wake(agent)
+        for connection in connections:
+            connection.close()
+        clients.h2load(server.url(), 100, 5)
+        compare.wait_until_equal(lambda: "" if all(
+            sum(rows.answered.values()) == 100 for rows in self.rows_of_both_sides(agent, server).values()) else "not yet")
+        for side, rows in self.rows_of_both_sides(agent, server).items():
+            self.assertFalse(rows.failed, side)
+
     def test_a_hang_shorter_than_the_lease_loses_nothing(self):
         server = self.start_server(Nginx)
         agent = self.start_agent(config='[limits]\nlease = "10s"\n[plugins.http]\nenabled = true\n')
