@@ -2,12 +2,10 @@
 #include "agent_state.hpp"
 
 #include <algorithm>
-#include <utility>
-
-#include <algorithm>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <utility>
 
 #include "log.hpp"
 

@@ -10,6 +10,7 @@ import unittest
 
 from support import cgroups, clients, dns, places
 from support.case import EndToEndCase
+from support.exchange import REQUEST
 from support.netns import NetworkNamespace
 from support.ports import free_port
 from support.prometheus import Prometheus
@@ -60,6 +61,10 @@ class DashboardsTest(EndToEndCase):
         load = threading.Thread(target=clients.wrk, args=(self.server.url(),),
                                 kwargs={"seconds": TRAFFIC_SECONDS, "connections": 4, "threads": 1})
         load.start()
+        open_one = clients.connect(self.server.port)  # gauges of open connections are there while there are some
+        self.addCleanup(open_one.close)
+        open_one.sendall(REQUEST)
+        clients.read_response(open_one)
         closed = free_port()
         while load.is_alive():
             clients.curl(self.server.url("/?status=503"))

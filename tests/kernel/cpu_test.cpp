@@ -269,7 +269,7 @@ TEST_CASE("looks in between change nothing: each difference is taken once")
 
 TEST_CASE("what a process did before the probe came is not counted")
 {
-    const Shell shell("limpet-older");
+    const Shell shell("limpet-older-" + std::to_string(::getpid()));
     CpuProbe probe; // loading takes longer than the process lives
     const pid_t pid = shell.start("i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; sleep 1");
     uint64_t past_ns = 0;
