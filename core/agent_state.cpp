@@ -12,6 +12,8 @@
 namespace limpet {
 namespace {
 
+constexpr int kEmptyBatches = 5;
+
 constexpr uint64_t kFewestTimedRuns = 20; // for a new average
 
 void log_state(const Probe& probe)
@@ -108,7 +110,10 @@ std::vector<MeteredProgram> AgentState::charge()
 
 void AgentState::end_cost_window()
 {
-    tap.run_empty_program();
+    for (int batch = 0; batch < kEmptyBatches; ++batch) {
+        tap.run_empty_program();
+        cost.note_empty_runs();
+    }
     cost.end_window(metered_programs());
 }
 

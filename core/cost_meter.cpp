@@ -2,6 +2,7 @@
 #include "cost_meter.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include <bpf/bpf.h>
 
@@ -83,7 +84,7 @@ void CostMeter::attribute(const TapShare& share)
 Done CostMeter::begin_window(const std::vector<MeteredProgram>& programs, int empty_program)
 {
     empty_program_ = empty_program;
-    empty_at_begin_ = count_of(empty_program);
+    empty_so_far_ = count_of(empty_program);
     at_begin_.clear();
     runs_at_last_look_ = all_runs(programs);
     for (const MeteredProgram& program : programs)
@@ -92,14 +93,22 @@ Done CostMeter::begin_window(const std::vector<MeteredProgram>& programs, int em
     return statistics_.is_open() ? done() : Done(errno_error("cannot measure the cost of BPF programs"));
 }
 
+void CostMeter::note_empty_runs()
+{
+    const KernelCount now = count_of(empty_program_);
+    const KernelCount before = std::exchange(empty_so_far_, now);
+    if (now.runs <= before.runs)
+        return;
+    const double ns = static_cast<double>(now.total_ns - before.total_ns) / static_cast<double>(now.runs - before.runs);
+    clock_ns_ = std::min(ns, clock_ns_.value_or(ns));
+}
+
 void CostMeter::end_window(const std::vector<MeteredProgram>& programs)
 {
     if (!statistics_.is_open())
         return;
     statistics_.reset();
     runs_at_last_look_ = all_runs(programs);
-    const KernelCount empty = count_of(empty_program_);
-    clock_.observe(empty.runs - empty_at_begin_.runs, empty.total_ns - empty_at_begin_.total_ns);
     for (const MeteredProgram& program : programs) {
         const auto before = at_begin_.find({program.plugin, program.program});
         const KernelCount now = count_of(program.fd);

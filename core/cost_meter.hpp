@@ -70,8 +70,10 @@ public:
     // Divides what the tap has cost since the last call between it and the parsers. After charge().
     void attribute(const TapShare& share);
 
-    // A window: statistics on, and off again; the caller waits in between, and runs `empty_program` some times.
+    // A window: statistics on, and off again. In between the caller waits, and then runs `empty_program` in some batches, each
+    // followed by note_empty_runs().
     Done begin_window(const std::vector<MeteredProgram>& programs, int empty_program);
+    void note_empty_runs();
     void end_window(const std::vector<MeteredProgram>& programs);
 
     // What a window has found of one program.
@@ -86,8 +88,8 @@ public:
     [[nodiscard]] double ns_per_run(const std::string& plugin, const std::string& program) const;
     // Of all programs of a plugin.
     [[nodiscard]] double total_seconds(const std::string& plugin) const;
-    // What the statistics' clock adds to a run; 0 before the first window.
-    [[nodiscard]] double clock_ns() const { return clock_.ns_per_run(); }
+    // What the statistics' clock adds to a run: the least that a batch has shown, since interrupts only add. 0 before the first.
+    [[nodiscard]] double clock_ns() const { return clock_ns_.value_or(0); }
 
 private:
     struct KernelCount {
@@ -106,8 +108,8 @@ private:
     std::map<Key, RunPrice> prices_;
     std::map<Key, Part> parts_;  // the tap's own, and its parsers'
     double divided_seconds_ = 0; // of the tap, in parts_
-    RunPrice clock_;
-    KernelCount empty_at_begin_;
+    std::optional<double> clock_ns_;
+    KernelCount empty_so_far_;
     int empty_program_ = -1;
     std::map<Key, KernelCount> at_begin_;
     uint64_t runs_at_last_look_ = 0; // of all programs together
