@@ -153,6 +153,9 @@ void PluginHost::fill(limpet_host& functions)
     functions.name_of = [](const limpet_host* host, const uint8_t* address, limpet_text* out) {
         return kept_in<int32_t>(0, [&] { return of(host).name(address, out); });
     };
+    functions.set_variable = [](const limpet_host* host, limpet_text variable, const void* data, size_t size_bytes) {
+        return kept_in<int32_t>(0, [&] { return of(host).set_variable(variable, data, size_bytes); });
+    };
 }
 
 std::string PluginHost::take_reason()
@@ -212,6 +215,21 @@ int32_t PluginHost::name(const uint8_t* address, limpet_text* out)
     if (name_.empty())
         return 0;
     *out = text_of(name_);
+    return 1;
+}
+
+void PluginHost::open_variables()
+{
+    variables_.clear();
+    takes_variables_ = true;
+}
+
+int32_t PluginHost::set_variable(limpet_text variable, const void* data, size_t size_bytes)
+{
+    if (!takes_variables_)
+        return 0;
+    const auto* bytes = static_cast<const std::byte*>(data);
+    variables_[string_of(variable)].assign(bytes, bytes + size_bytes);
     return 1;
 }
 

@@ -42,6 +42,11 @@ public:
 
     // From `start` on; nullptr takes the maps away again.
     void set_object(const BpfObject* object);
+    // What the probe has set with set_variable(), which is heard only while variables are open. Replaces what was set before.
+    using Variables = std::map<std::string, std::vector<std::byte>>;
+    void open_variables();
+    void close_variables() { takes_variables_ = false; }
+    [[nodiscard]] const Variables& variables() const { return variables_; }
     void set_values(const std::map<std::string, ConfigValue>& values) { values_ = values; }
 
     // Around one collect(): sample() is heard only in between.
@@ -70,6 +75,7 @@ private:
     int32_t item(limpet_text key, uint32_t index, limpet_text* out);
     int32_t view(limpet_text map, limpet_map_view* out);
     int32_t name(const uint8_t* address, limpet_text* out);
+    int32_t set_variable(limpet_text variable, const void* data, size_t size_bytes);
     void sample(limpet_text metric, uint32_t workload, const limpet_label* labels, size_t label_count, double number);
     void add(Sample sample);
     static std::string identity_of(const Sample& sample);
@@ -85,6 +91,8 @@ private:
     std::string name_; // of the last name_of()
     const BpfObject* object_ = nullptr;
     std::map<std::string, MappedMap> views_;
+    Variables variables_;
+    bool takes_variables_ = false;
     const Workloads* workloads_ = nullptr; // during collect()
     std::vector<Sample> samples_;
     std::unordered_map<std::string, size_t> sample_by_text_;

@@ -83,7 +83,10 @@ Done PluginInstance::configure()
 {
     if (!operations_.configure)
         return done();
-    return guard("configure", [this] { return operations_.configure(instance_); });
+    host_->open_variables();
+    const Done configured = guard("configure", [this] { return operations_.configure(instance_); });
+    host_->close_variables();
+    return configured;
 }
 
 Done PluginInstance::start(const BpfObject* object)

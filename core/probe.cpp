@@ -162,11 +162,14 @@ uint32_t Probe::shards() const
 Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroundings)
 {
     parser_number_ = tap_->free_parser_number();
-    const ObjectSettings settings{
-        declared_, config_.values,
-        bounds_,   config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
-        shards(),  parser_number_,
-        *tap_};
+    const ObjectSettings settings{declared_,
+                                  config_.values,
+                                  bounds_,
+                                  config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
+                                  shards(),
+                                  parser_number_,
+                                  instance_->host().variables(),
+                                  *tap_};
     BpfPlan plan;
     plan.name = config_.name;
     plan.bytes = file.bpf_object;
@@ -197,8 +200,7 @@ Done Probe::open_tables()
     for (const SeriesLayout& layout : declared_.tables) {
         const std::string& table = layout.table;
         SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
-                            object.map_entries(table + "_keys"), shards(),
-                            object.live_variable(table + "_used")};
+                            object.map_entries(table + "_keys"), shards(), object.live_variable(table + "_used")};
         for (const KeyLabel& label : layout.labels)
             if (label.decoder == LabelDecoder::kTextOf)
                 source.texts[label.items.front()] = {object.map_fd(label.items.front()),

@@ -78,6 +78,20 @@ Done set_ports(BpfObject& object, const ObjectSettings& settings)
     return done();
 }
 
+Done set_own_variables(BpfObject& object, const ObjectSettings& settings)
+{
+    for (const auto& [name, bytes] : settings.variables) {
+        const std::span<std::byte> place = object.variable(name);
+        if (place.empty())
+            return Error{0, "the probe sets the variable " + name + ", which its BPF object does not have"};
+        if (place.size() != bytes.size())
+            return Error{0, "the probe sets the variable " + name + " to " + std::to_string(bytes.size()) +
+                                " bytes; it has " + std::to_string(place.size())};
+        std::copy(bytes.begin(), bytes.end(), place.begin());
+    }
+    return done();
+}
+
 Done size_tables(BpfObject& object, const ObjectSettings& settings)
 {
     for (const SeriesLayout& layout : settings.declared.tables) {
@@ -157,7 +171,7 @@ Done prepare_object(BpfObject& object, const ObjectSettings& settings)
     object.set_number("limpet_shard_mask", settings.shards - 1);
     object.set_number("limpet_parser_number", settings.parser_number);
     object.set_number("limpet_self_tgid", static_cast<uint64_t>(::getpid()));
-    for (const auto& step : {set_config_variables, set_bounds, set_ports, size_tables})
+    for (const auto& step : {set_config_variables, set_bounds, set_ports, set_own_variables, size_tables})
         if (const Done prepared = step(object, settings); !prepared)
             return prepared;
     if (const Done sized = size_stats(object); !sized)

@@ -14,6 +14,7 @@
 #include "bpf_metrics.hpp"
 #include "bpf_object.hpp"
 #include "config.hpp"
+#include "plugin_host.hpp"
 #include "result.hpp"
 #include "series_table.hpp"
 #include "tap.hpp"
@@ -27,6 +28,7 @@ struct ObjectSettings {
     std::optional<uint32_t> series_rows;              // per table; empty: as declared
     uint32_t shards = 1;                              // elements of <table>_rows per row
     uint32_t parser_number = 0;                       // 0: parses no streams
+    const PluginHost::Variables& variables;           // that the probe sets by itself; they win
     const Tap& tap;
 };
 

@@ -138,13 +138,17 @@ Result<ConfigValue> typed_duration(const ManifestKey& key, const RawValue& raw)
 
 Result<ConfigValue> typed_text_list(const ManifestKey& key, const RawValue& raw)
 {
-    const auto* items = std::get_if<std::vector<std::string>>(&raw.value);
-    if (items == nullptr)
+    std::vector<std::string> items;
+    if (const auto* text = std::get_if<std::string>(&raw.value)) // one may stand without its brackets
+        items = {*text};
+    else if (const auto* list = std::get_if<std::vector<std::string>>(&raw.value))
+        items = *list;
+    else
         return expected("list of strings such as [\"a\", \"b\"]", raw);
-    for (const std::string& item : *items)
+    for (const std::string& item : items)
         if (const Done allowed = check_allowed(key, item); !allowed)
             return allowed.error();
-    return ConfigValue(*items);
+    return ConfigValue(items);
 }
 
 Result<ConfigValue> typed_number_list(const ManifestKey& key, const RawValue& raw)

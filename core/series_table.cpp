@@ -152,7 +152,8 @@ void SeriesTable::append_labels(Labels& labels, const KeyLabel& label, uint32_t 
         labels.push_back({label.name, kOverflowText});
     } else if (label.decoder == LabelDecoder::kTextOf) {
         const uint64_t number = unsigned_number(key.subspan(label.offset_bytes, label.size_bytes));
-        labels.push_back({label.name, text_of_number(label.items.front(), number)});
+        if (std::string text = text_of_number(label.items.front(), number); !text.empty())
+            labels.push_back({label.name, std::move(text)});
     } else if (auto text = decode_label(label, key)) {
         labels.push_back({label.name, std::move(*text)});
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The http probe's user-space side: requests in flight, read from the connections' slots at a scrape.
+// The http probe's user-space side: routes made ready for the kernel side, and requests in flight, read from the connections'
+// slots at a scrape.
 //
 // Everything else the agent reads from the series tables by itself. A gauge that is derived from state cannot drift, as one
 // that is raised and lowered would.
@@ -10,16 +11,28 @@
 #include <limpet/plugin.hpp>
 
 #include "http_shared.h"
+#include "http_templates.hpp"
 
 namespace {
 
 using limpet::Host;
+using limpet::Status;
 
 constexpr size_t kMaxWorkloads = 1024; // as many as the agent tells apart
 
 class Http {
 public:
     explicit Http(Host host) : host_(host) {}
+
+    Status configure()
+    {
+        const limpet::Routes routes = limpet::read_routes(host_.config<std::vector<std::string>>("routes"));
+        if (!routes.mistake.empty())
+            return Status::bad_config(routes.mistake);
+        host_.set_variable("routes_are_on", uint32_t{routes.are_on});
+        host_.set_variable("route_templates", routes.templates);
+        return Status::ok();
+    }
 
     void collect()
     {

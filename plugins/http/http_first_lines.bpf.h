@@ -34,7 +34,8 @@ struct reader {
     __u8 has_request;
     __u8 reading;      /* enum reading */
     __u16 status;      /* of the response, as far as it has been read */
-    __u32 second_line; /* scan_head's: where it begins; 0: not in the window, as far as it has been read */
+    __u16 second_line; /* scan_head's: where it begins; 0: not in the window, as far as it has been read */
+    __u16 target;      /* where a request's target begins; 0: not in this window */
     __u8 window[WINDOW_BYTES + WINDOW_SLACK];
 };
 
@@ -152,6 +153,7 @@ static __always_inline void read_request_line(struct reader *reader, struct http
     }
     if (length) {
         reader->at += length;
+        reader->target = (__u16)reader->at;
         half->line = LINE_REST;
     } else if (byte == ' ' && half->line > METHOD_NAME) {
         half->method = method_of_name(half->body_left, half->line & LINE_CHARACTERS);
@@ -159,6 +161,7 @@ static __always_inline void read_request_line(struct reader *reader, struct http
             half->method = METHOD_PROXY;
         half->body_left = 0;
         reader->at++;
+        reader->target = (__u16)reader->at;
         half->line = LINE_REST;
     } else if (is_method_character(byte) && (half->line & LINE_CHARACTERS) < LINE_CHARACTERS) {
         half->body_left = half->body_left << 8 | byte;

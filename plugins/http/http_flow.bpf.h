@@ -10,6 +10,7 @@
 
 #include "http_lines.bpf.h"
 #include "http_outcome.bpf.h"
+#include "http_routes.bpf.h"
 #include "http_scan.bpf.h"
 #include "http_shared.h"
 #include "http_stash.bpf.h"
@@ -50,7 +51,7 @@ static __always_inline int end_response_head(const struct http_connection *conne
     }
     if (status == 204 || status == 304)
         return ADVANCE_ANSWERED;
-    method = unanswered(connection) ? front_request(connection) & 15 : METHOD_OTHER;
+    method = unanswered(connection) ? method_of(front_request(connection)) : METHOD_OTHER;
     if (status == 101 || (method == METHOD_CONNECT && status / 100 == 2))
         return ADVANCE_TUNNEL;
     if (method == METHOD_HEAD)
@@ -163,12 +164,28 @@ static __always_inline void remember_head(struct reader *reader, struct http_hea
     head->body_length = (__u32)half->body_left;
 }
 
+/* Queues the request whose first line has ended in the window, and that is not the one before; keeps a target that goes on
+ * behind the window. Not inlined: advance has no room left on the stack. */
+static __noinline void take_first_line(struct __sk_buff *skb, struct http_connection *connection, struct reader *reader,
+                                       __u32 direction)
+{
+    struct http_half *half = &connection->halves[direction & 1];
+    struct http_head *head = &connection->heads[direction & 1];
+
+    if (reader->has_request) {
+        head->route = route_of(reader, skb, connection->head.workload);
+        queue_request(connection, half, head->route);
+    } else if (routes_are_on && half->state == STATE_REQUEST_LINE && half->line == LINE_REST) {
+        keep_target(reader, limpet_segment_of(skb).slot);
+    }
+}
+
 /* Copies the next bytes of the segment and reads the lines in them. */
 static __always_inline int read_window(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct http_half *half = &connection->halves[run->direction & 1];
-    int begins = half->state <= STATE_STATUS_LINE;
     __u32 size = run->end - run->position;
+    int scanned = SCANNED_NOTHING;
     struct reader reader;
 
     if (size > WINDOW_BYTES)
@@ -177,14 +194,16 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
     if (load_bytes(skb, run, run->position, reader.window, size))
         return fail_reading(half, run);
     reader.status = connection->status;
-    if (!can_scan(half) || !scan_head(&reader, half))
+    if (can_scan(half))
+        scanned = scan_head(&reader, half);
+    if (scanned == SCANNED_NOTHING)
         read_lines(&reader, half);
-    else if (begins && reader.reading == READING_HEAD_ENDED)
+    if (scanned == SCANNED_HEAD)
         remember_head(&reader, &connection->heads[run->direction & 1], half);
-    if (!carries_requests(half))
+    if (carries_requests(half))
+        take_first_line(skb, connection, &reader, run->direction);
+    else
         connection->status = reader.status;
-    if (reader.has_request)
-        queue_request(connection, half);
     run->position += reader.at;
     if (reader.reading == READING_GOES_ON)
         return ADVANCE_OK;
@@ -269,7 +288,7 @@ __noinline int repeat_head(struct __sk_buff *skb, struct http_connection *connec
     half->state = STATE_HEADERS;
     run->position += reader.size;
     if (half->flags & HALF_CARRIES_REQUESTS)
-        queue_request(connection, half);
+        queue_request(connection, half, head->route);
     result = end_head(connection, half);
     if (result == ADVANCE_OK && half->state == STATE_BODY && run->position < run->end)
         return skip_body(half, run);

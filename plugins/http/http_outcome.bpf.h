@@ -9,6 +9,7 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "http_routes.bpf.h"
 #include "http_series.bpf.h"
 #include "http_shared.h"
 #include "limpet/stream.bpf.h"
@@ -26,10 +27,23 @@ struct run {
     __u16 stash;        /* 0: the bytes are the packet's; else see http_stash.bpf.h */
 };
 
-/* Two clocks meet here: a send stamp may be a little older than a receive time. */
-static __always_inline __u64 elapsed(__u64 from_ns, __u64 to_ns)
+/* The time since a request began, of which the uppermost bits are not kept: up to six days. Two clocks meet here: a send stamp
+ * may be a little older than a receive time. */
+static __always_inline __u64 elapsed(__u64 request, __u64 to_ns)
 {
-    return to_ns > from_ns ? to_ns - from_ns : 0;
+    __s64 shifted = (__s64)((to_ns << REQUEST_BITS) - (request >> REQUEST_BITS << REQUEST_BITS));
+
+    return shifted > 0 ? (__u64)shifted >> REQUEST_BITS : 0;
+}
+
+static __always_inline __u8 method_of(__u64 request)
+{
+    return request & ((1 << METHOD_BITS) - 1);
+}
+
+static __always_inline __u16 route_of_request(__u64 request)
+{
+    return request >> METHOD_BITS & ((1 << ROUTE_BITS) - 1);
 }
 
 static __always_inline int carries_requests(const struct http_half *half)
@@ -48,7 +62,7 @@ static __noinline void keep_newest(struct http_connection *connection)
 {
     __u32 number = connection->begun - 1, shift = (number & 1) * 4;
     __u8 *pair = &connection->older_methods[number / 2 & (METHODS_KEPT / 2 - 1)];
-    __u8 method = connection->newest & 15;
+    __u8 method = method_of(connection->newest);
 
     if (unanswered(connection) > METHODS_KEPT && (*pair >> shift & 15) != method)
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
@@ -57,25 +71,30 @@ static __noinline void keep_newest(struct http_connection *connection)
 }
 
 /* Puts the request that half has just read behind those that wait for their answers. */
-static __always_inline void queue_request(struct http_connection *connection, struct http_half *half)
+static __always_inline void queue_request(struct http_connection *connection, struct http_half *half, __u32 route)
 {
     if (unanswered(connection)) /* pipelined: else the second pair of lines need not be touched */
         keep_newest(connection);
-    connection->newest = half->first_ns << 4 | half->method;
+    connection->newest = half->first_ns << REQUEST_BITS | route << METHOD_BITS | half->method;
     connection->begun++;
     half->flags |= HALF_IS_CONFIRMED;
 }
 
-/* The request that is answered next: start_ns << 4 | method. */
+/* The request that is answered next, as `newest`. One that is not among the older ones any more has a later one's time and
+ * the route ROUTE_OTHER. */
 static __always_inline __u64 front_request(const struct http_connection *connection)
 {
     __u32 number = connection->done;
+    __u64 request;
     __u8 pair;
 
     if (unanswered(connection) == 1)
         return connection->newest;
     pair = connection->older_methods[number / 2 & (METHODS_KEPT / 2 - 1)];
-    return (connection->older[number & (QUEUE_LENGTH - 1)] & ~15ULL) | (pair >> (number & 1) * 4 & 15);
+    request = connection->older[number & (QUEUE_LENGTH - 1)] >> METHOD_BITS << METHOD_BITS;
+    if (unanswered(connection) > QUEUE_LENGTH + 1 && routes_are_on)
+        request = request >> REQUEST_BITS << REQUEST_BITS;
+    return request | (pair >> (number & 1) * 4 & 15);
 }
 
 /* How the request at the queue's front ended. `error`: ERROR_NONE when it is whole. */
@@ -87,10 +106,11 @@ static __always_inline struct outcome outcome_of_front(const struct http_connect
     int has_status = has_begun && (responses->state != STATE_STATUS_LINE || responses->line == LINE_REST);
 
     return (struct outcome){
-        .duration_ns = elapsed(request >> 4, now_ns),
-        .first_byte_ns = has_begun ? elapsed(request >> 4, responses->first_ns) : NO_FIRST_BYTE,
+        .duration_ns = elapsed(request, now_ns),
+        .first_byte_ns = has_begun ? elapsed(request, responses->first_ns) : NO_FIRST_BYTE,
         .status = has_status ? connection->status : 0,
-        .method = request & 15,
+        .method = method_of(request),
+        .route = route_of_request(request),
         .error = error,
     };
 }
@@ -107,7 +127,7 @@ __noinline int give_up_request(struct http_connection *connection, __u32 respons
         return 0;
     responses = &connection->halves[response_direction & 1];
     outcome = outcome_of_front(connection, responses, (__u8)error, now_ns);
-    find_row(connection, &outcome, response_direction == EGRESS, peer);
+    find_row(connection, &outcome, response_direction, peer);
     count_in_row(connection->row, &outcome, response_direction == EGRESS);
     connection->done++;
     responses->state = STATE_START;
@@ -138,7 +158,7 @@ static __noinline void find_row_of_packet(const struct __sk_buff *skb, struct ht
     struct peer peer;
 
     peer_of_packet(skb, direction, &peer);
-    find_row(connection, outcome, direction == EGRESS, &peer);
+    find_row(connection, outcome, direction, &peer);
 }
 
 /* The last byte of the response being read has passed. Not static, as give_up_request. */

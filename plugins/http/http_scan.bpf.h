@@ -9,6 +9,7 @@
 #pragma once
 
 #include "http_lines.bpf.h"
+#include "http_templates.h"
 
 /* Bytes at the window's end that are read again in the next window: a whole Content-Length line fits in. */
 #define SCAN_OVERLAP WINDOW_SLACK
@@ -51,9 +52,13 @@ static __always_inline int scan_field(struct http_half *half, const __u8 *bytes)
 /* The first line of a message in a connection that has shown to be HTTP/1: takes what counts of it. Returns 0 in doubt. */
 static __always_inline int scan_first_line(struct reader *reader, struct http_half *half)
 {
+    __u32 length;
+
     if (half->state == STATE_STATUS_LINE)
         return take_status_at_once(reader, reader->window);
-    return !!common_method(word_at(reader->window), &half->method);
+    length = common_method(word_at(reader->window), &half->method);
+    reader->target = (__u16)length;
+    return !!length;
 }
 
 /* True when the line in front of the window's byte `next_line` ends like an HTTP/1 request line. */
@@ -72,20 +77,28 @@ static __always_inline int can_scan(const struct http_half *half)
     return half->state <= STATE_STATUS_LINE && half->line == LINE_START && half->flags & HALF_IS_CONFIRMED;
 }
 
-/* Reads the window from its start. Returns 0, with nothing changed, when it is for read_lines. */
+/* What scan_head has read. */
+enum scanned {
+    SCANNED_NOTHING = 0, /* with nothing changed: the window is for read_lines */
+    SCANNED_PART,
+    SCANNED_HEAD, /* a whole one, from its first byte on */
+};
+
+/* Reads the window from its start. Returns enum scanned. */
 __noinline int scan_head(struct reader *reader, struct http_half *half)
 {
     __u64 breaks, body_left;
-    __u32 at, start, size;
-    __u8 flags, letter;
+    __u32 at, start = 0, size;
+    __u8 flags, letter, state;
 
     if (!reader || !half)
-        return 0;
+        return SCANNED_NOTHING;
+    state = half->state;
     flags = half->flags;
     body_left = half->body_left;
     size = reader->size;
-    if (half->state != STATE_HEADERS && !scan_first_line(reader, half))
-        return 0;
+    if (state != STATE_HEADERS && !scan_first_line(reader, half))
+        return SCANNED_NOTHING;
     for (at = 0; at < WINDOW_BYTES; at += 8) {
         if (at >= size)
             goto in_doubt; /* the segment ends inside the head */
@@ -117,20 +130,12 @@ __noinline int scan_head(struct reader *reader, struct http_half *half)
         half->line = LINE_REST;
     }
     half->state = STATE_HEADERS;
-    return 1;
+    return state != STATE_HEADERS && reader->reading == READING_HEAD_ENDED ? SCANNED_HEAD : SCANNED_PART;
 
 in_doubt:
     half->flags = flags;
     half->body_left = body_left;
-    return 0;
-}
-
-#define HASH_FACTOR 0x9e3779b97f4a7c15ULL
-
-static __always_inline __u64 mix(__u64 hash, __u64 word)
-{
-    hash = (hash ^ word) * HASH_FACTOR;
-    return hash ^ hash >> 32;
+    return SCANNED_NOTHING;
 }
 
 /* Hash of a window's first `size` bytes, in two lanes for the sake of speed. The bytes behind them must be 0 up to the next

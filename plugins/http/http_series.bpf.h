@@ -19,7 +19,8 @@
 LIMPET_BOUNDS(duration_bounds, "ns", "duration_bounds");
 
 struct server_key {
-    LIMPET_LABEL(__u32, workload, "workload", "workload");
+    LIMPET_LABEL(__u16, workload, "workload", "workload");
+    LIMPET_LABEL(__u16, route, "http_route", "text_of:route_texts");
     LIMPET_LABEL(__u16, status, "http_response_status_code", "nonzero");
     LIMPET_LABEL(__u8, method, "http_request_method", METHODS);
     LIMPET_LABEL(__u8, error, "error_type", ERRORS);
@@ -37,7 +38,8 @@ struct server_row {
 LIMPET_SERIES(http_server, struct server_key, struct server_row, 1024)
 
 struct client_key {
-    LIMPET_LABEL(__u32, workload, "workload", "workload");
+    LIMPET_LABEL(__u16, workload, "workload", "workload");
+    LIMPET_LABEL(__u16, route, "http_route", "text_of:route_texts");
     LIMPET_LABEL(__u16, status, "http_response_status_code", "nonzero");
     LIMPET_LABEL(__u8, method, "http_request_method", METHODS);
     LIMPET_LABEL(__u8, error, "error_type", ERRORS);
@@ -99,12 +101,14 @@ struct outcome {
     __u16 status;        /* 0: no status line was seen */
     __u8 method;
     __u8 error;
+    __u16 route;
+    __u16 padding;
 };
 
 #define NO_FIRST_BYTE (~0ULL)
 
-/* What the connection's cached row was found by: workload, status, method and error; never 0. Of a workload's number
- * its index and the lowest bits of its generation, of status codes three digits. */
+/* What the connection's cached row was found by beside the route: workload, status, method and error; never 0. Of a
+ * workload's number its index and the lowest bits of its generation, of status codes three digits. */
 static __always_inline __u32 row_key(const struct http_connection *connection, const struct outcome *outcome)
 {
     return (__u32)connection->head.workload << 20 | (__u32)outcome->status << 8 | (__u32)outcome->error << 4 |
@@ -118,6 +122,7 @@ static __always_inline int is_row_of(const struct http_connection *connection, c
     __u32 row = connection->row;
 
     return connection->row_key == row_key(connection, outcome) &&
+           connection->heads[response_direction & 1].route == outcome->route &&
            (response_direction == EGRESS ? http_server_is_row(row) : http_client_is_row(row));
 }
 
@@ -131,18 +136,19 @@ _Static_assert(sizeof(struct both_histograms) == sizeof(struct server_row) &&
                "rows hold these two and nothing else");
 
 /* Finds the row of an outcome that is not the one before. `peer` is read at the client only. */
-static __noinline void find_row(struct http_connection *connection, const struct outcome *outcome, __u32 is_server,
-                                const struct peer *peer)
+static __noinline void find_row(struct http_connection *connection, const struct outcome *outcome,
+                                __u32 response_direction, const struct peer *peer)
 {
-    __u32 workload = connection->head.workload;
+    __u16 workload = connection->head.workload;
 
     connection->row_key = row_key(connection, outcome);
-    if (is_server) {
-        struct server_key key = {workload, outcome->status, outcome->method, outcome->error};
+    connection->heads[response_direction & 1].route = outcome->route;
+    if (response_direction == EGRESS) {
+        struct server_key key = {workload, outcome->route, outcome->status, outcome->method, outcome->error};
 
         connection->row = http_server_find(&key);
     } else {
-        struct client_key key = {workload, outcome->status, outcome->method, outcome->error};
+        struct client_key key = {workload, outcome->route, outcome->status, outcome->method, outcome->error};
 
         __builtin_memcpy(key.server_address, peer->address, sizeof(key.server_address));
         key.server_port = peer->port;

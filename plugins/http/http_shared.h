@@ -18,8 +18,11 @@
 #define SHARED_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), "as user space has it")
 #endif
 
-#define QUEUE_LENGTH 8  /* pipelined requests with their own start times; more are counted with a later one's */
+#define QUEUE_LENGTH 8  /* pipelined requests with their own start times and routes; more have a later one's time */
 #define METHODS_KEPT 64 /* … with their own methods, which tell where answers end; more, with a mix of them, are told */
+#define METHOD_BITS 4   /* of a queued request */
+#define ROUTE_BITS 10   /* … above them, below its time */
+#define REQUEST_BITS (METHOD_BITS + ROUTE_BITS)
 
 enum http_state {
     STATE_START = 0,    /* between messages */
@@ -107,9 +110,9 @@ SHARED_SIZE(struct http_half, 24);
 struct http_head {
     __u64 hash;
     __u32 body_length; /* its Content-Length */
-    __u16 bytes;       /* 0: none */
-    __u8 misses;       /* heads in a row that were not the one before */
-    __u8 padding;
+    __u16 bytes : 9;   /* 0: none */
+    __u16 misses : 7;  /* heads in a row that were not the one before */
+    __u16 route;       /* the request's; with responses that of the one counted last, whose row `row` is */
 };
 SHARED_SIZE(struct http_head, 16);
 
@@ -131,13 +134,13 @@ struct http_connection {
     struct limpet_connection_head head;
     struct http_head heads[2];
     __u32 row;     /* of the response counted last */
-    __u32 row_key; /* … and what it was found by; 0: none */
+    __u32 row_key; /* … and what it was found by, beside its route; 0: none */
 
     __u16 last_used; /* the agent's */
     __u16 begun;     /* requests queued */
     __u16 done;      /* … and answered, or given up */
     __u16 status;    /* of the response being read */
-    __u64 newest;    /* the request queued last, start_ns << 4 | method */
+    __u64 newest;    /* the request queued last, start_ns << REQUEST_BITS | route << METHOD_BITS | method */
     struct http_half halves[2];
 
     __u64 older[QUEUE_LENGTH]; /* requests before the newest, by number modulo QUEUE_LENGTH */

@@ -117,6 +117,25 @@ TEST_CASE("what failed in create is not destroyed, and its reason is passed on")
     CHECK(test.steps.calls == std::vector<std::string>{"create"});
 }
 
+TEST_CASE("variables of the BPF object can be set in configure, and at no other time")
+{
+    Fixture test;
+    int32_t heard = -1;
+    test.steps.on_call = [&] {
+        heard = test.steps.host->set_variable(test.steps.host, text("wanted"), "abc", 3);
+        return limpet_status{LIMPET_OK};
+    };
+    REQUIRE(test.instance->create());
+    CHECK(heard == 0);
+    REQUIRE(test.instance->configure());
+    CHECK(heard == 1);
+    const auto& variables = test.instance->host().variables();
+    REQUIRE(variables.count("wanted") == 1);
+    CHECK(variables.at("wanted") == std::vector<std::byte>{std::byte{'a'}, std::byte{'b'}, std::byte{'c'}});
+    REQUIRE(test.instance->start(nullptr));
+    CHECK(heard == 0);
+}
+
 TEST_CASE("a failure without a reason names the call")
 {
     Fixture test;

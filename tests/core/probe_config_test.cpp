@@ -104,6 +104,8 @@ TEST_CASE("Values are converted to the manifest's types")
     CHECK(std::get<std::vector<double>>(checked.values.at("bounds")) == std::vector<double>{1, 2});
     CHECK(std::get<std::vector<std::string>>(checked.values.at("routes")) == std::vector<std::string>{"/a"});
     CHECK(std::get<std::vector<double>>(check("bounds = []").values.at("bounds")).empty());
+    CHECK(std::get<std::vector<std::string>>(check("routes = \"/a\"").values.at("routes")) ==
+          std::vector<std::string>{"/a"});
 }
 
 TEST_CASE("Every mistake in a probe's table is reported, and its default stands")
@@ -114,7 +116,7 @@ ratio = nan
 bodies = 1
 mode = "exakt"
 timeout = 5
-routes = "/a"
+routes = 5
 bounds = [0.1, 0.0001]
 retrys = 1
 )");
@@ -125,7 +127,7 @@ retrys = 1
               "http.bodies: expected boolean (true or false), found integer 1",
               "http.mode: unknown value \"exakt\"; did you mean 'exact'?; use one of: fast, exact",
               "http.timeout: expected a duration such as \"100ms\" (units: ns, us, ms, s, m, h), found integer 5",
-              "http.routes: expected list of strings such as [\"a\", \"b\"], found string \"/a\"",
+              "http.routes: expected list of strings such as [\"a\", \"b\"], found integer 5",
               "http.bounds: 0.0001 is out of range; use 0.001 or more",
               "http.retrys: unknown key; did you mean 'retries'?",
           });

@@ -20,7 +20,7 @@ CORE_METRICS = {
     "limpet_scrape_duration_seconds": "gauge", "process_cpu_seconds_total": "counter", "process_resident_memory_bytes": "gauge",
     "process_start_time_seconds": "gauge", "process_open_fds": "gauge",
 }
-SERVER_LABELS = {"container_id", "service_name", "http_request_method", "http_response_status_code"}
+SERVER_LABELS = {"container_id", "service_name", "http_route", "http_request_method", "http_response_status_code"}
 DEFAULT_BOUNDS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1,
                   2.5, 5, 7.5, 10, float("inf")]
 

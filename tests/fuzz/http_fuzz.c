@@ -242,6 +242,7 @@ static void begin(uint32_t seed)
     memset(server_rows, 0, sizeof(server_rows));
     memset(client_rows, 0, sizeof(client_rows));
     server_index.used = client_index.used = 0;
+    has_split_target = 0;
     http_server_used = http_client_used = 1;
     for (int direction = 0; direction < 2; direction++)
         memset((char *)&streams[direction] + STREAM_BYTES, 0, sizeof(struct stream) - STREAM_BYTES);

@@ -31,7 +31,11 @@ struct index {
     __u32 rows[KEYS_AT_MOST];
     uint32_t used;
 };
-static struct index server_index, client_index;
+static struct index server_index, client_index, routes;
+static struct route_text route_texts_of[ROUTES];
+static struct workload_routes workload_routes;
+static struct split_target split_target;
+static int has_split_target;
 static struct http_server_key_slot server_keys[KEYS_AT_MOST + 1];
 static struct http_client_key_slot client_keys[KEYS_AT_MOST + 1];
 static struct server_row server_rows[KEYS_AT_MOST + 1];
@@ -61,6 +65,14 @@ void *bpf_map_lookup_elem(const void *map, const void *key)
         return number ? NULL : &stats;
     if (map == &http_stashes)
         return number < STASHES ? &stashes[number] : NULL;
+    if (map == &route_texts)
+        return number < ROUTES ? &route_texts_of[number] : NULL;
+    if (map == &routes_of_workloads)
+        return &workload_routes;
+    if (map == &split_targets)
+        return has_split_target ? &split_target : NULL;
+    if (map == &route_numbers)
+        return find_in(&routes, key, sizeof(__u64));
     if (map == &http_server_index)
         return find_in(&server_index, key, sizeof(struct server_key));
     if (map == &http_client_index)
@@ -76,14 +88,28 @@ void *bpf_map_lookup_elem(const void *map, const void *key)
 
 long bpf_map_update_elem(const void *map, const void *key, const void *value, __u64 flags)
 {
-    struct index *index = map == &http_server_index ? &server_index : &client_index;
-    size_t size = map == &http_server_index ? sizeof(struct server_key) : sizeof(struct client_key);
+    struct index *index = map == &route_numbers ? &routes : map == &http_server_index ? &server_index : &client_index;
+    size_t size = map == &route_numbers       ? sizeof(__u64)
+                  : map == &http_server_index ? sizeof(struct server_key)
+                                              : sizeof(struct client_key);
 
     (void)flags;
+    if (map == &split_targets) {
+        memcpy(&split_target, value, sizeof(split_target));
+        has_split_target = 1;
+        return 0;
+    }
     if (index->used == KEYS_AT_MOST)
         return -1;
     memcpy(index->keys[index->used], key, size);
     index->rows[index->used++] = *(const __u32 *)value;
+    return 0;
+}
+
+long bpf_map_delete_elem(const void *map, const void *key)
+{
+    (void)map, (void)key;
+    has_split_target = 0;
     return 0;
 }
 

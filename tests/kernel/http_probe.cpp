@@ -2,6 +2,8 @@
 #include "http_probe.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <stdexcept>
 #include <vector>
 
@@ -31,19 +33,18 @@ const char* const kErrors[] = {"", " reset", " timeout", " truncated"};
 
 // The part that the keys of both tables begin with.
 struct KeyHead {
-    uint32_t workload;
+    uint16_t workload;
+    uint16_t route;
     uint16_t status;
     uint8_t method;
     uint8_t error;
 };
 
-} // namespace
-
-std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table, uint32_t workload) const
+// Visits the rows of one workload: visit(key head, the row's words).
+template <typename Visit>
+void for_each_row(const HttpProbe& probe, const std::string& table, uint32_t workload, Visit visit)
 {
-    const int index = map_fd((std::string(table) + "_index").c_str());
-    const int rows = map_fd((std::string(table) + "_rows").c_str());
-    std::map<std::string, Requests> result;
+    const int index = probe.map_fd((table + "_index").c_str()), rows = probe.map_fd((table + "_rows").c_str());
     std::vector<unsigned char> key(28), previous(28);
     bool is_first = true;
 
@@ -57,17 +58,53 @@ std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table
         uint32_t row = 0; // a generation is above the number
         std::vector<uint64_t> words(2 * kHistogramWords);
         if (bpf_map_lookup_elem(index, key.data(), &row))
-            throw failure("read the index of " + std::string(table));
+            throw failure("read the index of " + table);
         row &= 0x1ffff;
         if (bpf_map_lookup_elem(rows, &row, words.data()))
-            throw failure("read a row of " + std::string(table));
+            throw failure("read a row of " + table);
+        visit(head, words);
+    }
+}
+
+uint64_t count_of(const std::vector<uint64_t>& words)
+{
+    return std::accumulate(words.begin() + 1, words.begin() + kHistogramWords, uint64_t{0});
+}
+
+template <typename Counts, typename CountOf>
+std::string listed(const Counts& counts, CountOf count_of)
+{
+    std::string text;
+    for (const auto& [name, count] : counts)
+        text += (text.empty() ? "" : ", ") + name + "=" + std::to_string(count_of(count));
+    return text;
+}
+
+} // namespace
+
+std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table, uint32_t workload) const
+{
+    std::map<std::string, Requests> result;
+    for_each_row(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
         Requests& requests =
             result[std::string(kMethods[head.method]) + " " + std::to_string(head.status) + kErrors[head.error]];
-        for (uint32_t bucket = 1; bucket < kHistogramWords; ++bucket)
-            requests.count += words[bucket];
+        requests.count += count_of(words);
         requests.duration_ns += words[0];
         requests.first_byte_ns += words[kHistogramWords];
-    }
+    });
+    return result;
+}
+
+std::map<std::string, uint64_t> HttpProbe::routes(const char* table, uint32_t workload) const
+{
+    std::map<std::string, uint64_t> result;
+    for_each_row(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
+        const uint32_t number = head.route;
+        char text[128] = {};
+        if (bpf_map_lookup_elem(map_fd("route_texts"), &number, text))
+            throw failure("read route_texts");
+        result[number == 0 ? "other" : std::string(text, strnlen(text, sizeof text))] += count_of(words);
+    });
     return result;
 }
 
@@ -111,11 +148,12 @@ void Connection::send_at(From side, uint32_t offset, std::string_view payload, u
 
 std::string Connection::counted() const
 {
-    std::string text;
+    return listed(requests(), [](const HttpProbe::Requests& requests) { return requests.count; });
+}
 
-    for (const auto& [name, requests] : requests())
-        text += (text.empty() ? "" : ", ") + name + "=" + std::to_string(requests.count);
-    return text;
+std::string Connection::counted_routes() const
+{
+    return listed(probe_.routes(table(), workload_), [](uint64_t count) { return count; });
 }
 
 std::pair<uint64_t, uint64_t> Connection::sums_ns(const std::string& name) const

@@ -30,7 +30,7 @@ constexpr uint32_t kUnseenHandedOff = 8;
 // The probe's BPF object, from the built http.so, loaded on its own. Throws std::runtime_error with the reason.
 class HttpProbe : public LoadedProbe {
 public:
-    HttpProbe() : LoadedProbe("http") {}
+    explicit HttpProbe(const Variables& variables = {}) : LoadedProbe("http", variables) {}
 
     // One kind of request: how many, and the sums of their times in nanoseconds.
     struct Requests {
@@ -41,6 +41,9 @@ public:
 
     // Requests of one workload by "GET 200" or "GET 0 reset". `table`: http_server or http_client.
     [[nodiscard]] std::map<std::string, Requests> requests(const char* table, uint32_t workload) const;
+
+    // How many by label http_route; "" stands for no label.
+    [[nodiscard]] std::map<std::string, uint64_t> routes(const char* table, uint32_t workload) const;
 };
 
 // One end of one connection, with a workload of its own so that its counts stand alone.
@@ -63,6 +66,9 @@ public:
 
     // The same in one line: "GET 200=2, HEAD 404=1"; "" for nothing.
     [[nodiscard]] std::string counted() const;
+
+    // The same by route: "/user/{id}=2, other=1".
+    [[nodiscard]] std::string counted_routes() const;
 
     // Sums of duration and time to first byte, in nanoseconds, of the requests counted as `name`.
     [[nodiscard]] std::pair<uint64_t, uint64_t> sums_ns(const std::string& name) const;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "manifest.hpp"
@@ -31,7 +32,30 @@ void run_program(int program_fd, const std::vector<unsigned char>& packet, const
         throw std::runtime_error("the program returned " + std::to_string(options.retval));
 }
 
-LoadedProbe::LoadedProbe(const std::string& name) : object_(nullptr, bpf_object__close)
+namespace {
+
+// In read-only data, before load.
+void set_variable(bpf_object* object, const std::string& name, const std::string& value)
+{
+    const btf* types = bpf_object__btf(object);
+    const btf_type* section = btf__type_by_id(types, static_cast<uint32_t>(btf__find_by_name(types, ".rodata")));
+    size_t size = 0;
+    void* rodata = const_cast<void*>(bpf_map__initial_value(bpf_object__find_map_by_name(object, ".rodata"), &size));
+    for (uint32_t i = 0; i < btf_vlen(section); ++i) {
+        const btf_var_secinfo& info = btf_var_secinfos(section)[i];
+        if (name != btf__name_by_offset(types, btf__type_by_id(types, info.type)->name_off))
+            continue;
+        if (info.size != value.size())
+            throw std::runtime_error(name + " has " + std::to_string(info.size) + " bytes");
+        value.copy(static_cast<char*>(rodata) + info.offset, value.size());
+        return;
+    }
+    throw std::runtime_error("no variable " + name);
+}
+
+} // namespace
+
+LoadedProbe::LoadedProbe(const std::string& name, const Variables& variables) : object_(nullptr, bpf_object__close)
 {
     const std::string path = LIMPET_BUILD_DIR "/plugins/" + name + ".so";
     const OwnedFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -48,6 +72,8 @@ LoadedProbe::LoadedProbe(const std::string& name) : object_(nullptr, bpf_object_
     }
     bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "limpet_stats"),
                              static_cast<uint32_t>(libbpf_num_possible_cpus()));
+    for (const auto& [variable, value] : variables)
+        set_variable(object_.get(), variable, value);
     if (bpf_object__load(object_.get()))
         throw failure("load the BPF object of " + path + " (needs root)");
 }

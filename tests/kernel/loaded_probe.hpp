@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -23,8 +24,11 @@ void run_program(int program_fd, const std::vector<unsigned char>& packet, const
 
 class LoadedProbe {
 public:
+    // Values of global variables, as the agent or the probe's own code would set them.
+    using Variables = std::map<std::string, std::string>;
+
     // Of build/…/plugins/<name>.so. Throws std::runtime_error with the reason.
-    explicit LoadedProbe(const std::string& name);
+    explicit LoadedProbe(const std::string& name, const Variables& variables = {});
     ~LoadedProbe();
     LoadedProbe(const LoadedProbe&) = delete;
     LoadedProbe& operator=(const LoadedProbe&) = delete;

@@ -26,6 +26,7 @@
     ROW(limpet_host, sample, 72)                                                                                       \
     ROW(limpet_host, now_ns, 80)                                                                                       \
     ROW(limpet_host, name_of, 88)                                                                                      \
+    ROW(limpet_host, set_variable, 96)                                                                                 \
     ROW(limpet_operations, size_bytes, 0)                                                                              \
     ROW(limpet_operations, create, 8)                                                                                  \
     ROW(limpet_operations, destroy, 16)                                                                                \

@@ -86,6 +86,10 @@ FakeHost::FakeHost() : limpet_host{}
         const auto found = self(host).names.find({address, address + 16});
         return found == self(host).names.end() ? 0 : (*out = text_of(found->second), 1);
     };
+    set_variable = [](const limpet_host* host, limpet_text name, const void* data, size_t size) {
+        self(host).variables[string_of(name)].assign(static_cast<const char*>(data), size);
+        return int32_t{1};
+    };
 }
 
 } // namespace limpet::test

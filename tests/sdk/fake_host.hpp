@@ -39,6 +39,7 @@ struct FakeHost : limpet_host {
     mutable std::string failure;
     mutable std::vector<std::string> log_lines;
     mutable std::vector<Sample> samples;
+    mutable std::map<std::string, std::string> variables;
 };
 
 } // namespace limpet::test

@@ -17,7 +17,8 @@
  *   "ip"         16 bytes, IPv4 as ::ffff:a.b.c.d; written "a.b.c.d" or "2001:db8::1"; no label for 16 zero bytes
  *   "address"    struct limpet_address; written "a.b.c.d:80" or "[2001:db8::1]:80"
  *   "text"       bytes up to the first 0; bytes that are not valid UTF-8 become U+FFFD
- *   "text_of:m"  a number: the text in that element of the probe's array m, up to the first 0; "other" for 0
+ *   "text_of:m"  a number: the text in that element of the probe's array m, up to the first 0; "other" for 0, no
+ *                label for an empty text
  *   "enum:A,B,"  the list's item of that index, no label for an empty item, the decimal number behind the list's end
  */
 #define LIMPET_LABEL(type, member, name, decoder) type member LIMPET_TAG("label|" name "|" decoder)

@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define LIMPET_ABI_MAJOR 1
-#define LIMPET_ABI_MINOR 2       /* 1: at_scrape in the manifest; 2: limpet_host.name_of */
+#define LIMPET_ABI_MINOR 3       /* 1: at_scrape in the manifest; 2: limpet_host.name_of; 3: limpet_host.set_variable */
 #define LIMPET_MAGIC 0x4c4d5054u /* "LMPT" */
 #define LIMPET_ENTRY_NAME "limpet_plugin_v1"
 #define LIMPET_MANIFEST_SECTION ".limpet.manifest"
@@ -117,6 +117,13 @@ struct limpet_host {
      * program of this host asked for last when an answer held it, as the dns probe learns it. Returns 0 when none is
      * known, else 1. `out->data` stays valid until the next call of this function. One look-up in a kernel map. */
     int32_t (*name_of)(const struct limpet_host *host, const uint8_t *address, struct limpet_text *out);
+
+    /* Since minor 3.
+     * [control; during `configure`] Sets a global variable of the own BPF object, which is loaded afterwards: what the
+     * kernel side wants to know in a form that the config does not have. `size_bytes` must be the variable's own; the
+     * probe fails otherwise, and where there is no such variable. Returns 0 outside of `configure`, else 1. */
+    int32_t (*set_variable)(const struct limpet_host *host, struct limpet_text variable, const void *data,
+                            size_t size_bytes);
 };
 
 #define LIMPET_NO_WORKLOAD 0xffffffffu

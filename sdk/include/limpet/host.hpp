@@ -150,6 +150,16 @@ public:
         return MapView<T>(view);
     }
 
+    // Sets a global variable of the own BPF object, `const volatile` as a rule, before it is loaded; from configure() only.
+    // The probe fails when there is no such variable, or one of another size. Throws Failure anywhere else.
+    template <typename T>
+    void set_variable(std::string_view name, const T& value) const
+    {
+        static_assert(std::is_trivially_copyable_v<T>, "variables are plain values");
+        if (!host_->set_variable(host_, as_text(name), &value, sizeof(value)))
+            throw Failure(Status::internal("variable " + std::string(name) + ": can be set in configure() only"));
+    }
+
     // Reports one sample; call from collect() only. `workload` as the kernel side saw it, or kNoWorkload.
     void sample(std::string_view metric, uint32_t workload, std::initializer_list<Label> labels,
                 double value) const noexcept

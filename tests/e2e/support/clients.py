@@ -31,8 +31,9 @@ def _run(command, wrapper=(), timeout=LOAD_TIMEOUT_SECONDS):
 
 
 def h2load(url, requests, connections, wrapper=(), threads=1):
-    """HTTP/1.1 with keep-alive; ends when every request is answered."""
-    output = _run([places.tool("h2load"), "--h1", "-n", requests, "-c", connections, "-t", threads, url], wrapper)
+    """HTTP/1.1 with keep-alive; ends when every request is answered. `url`: one, or a list to take in turns."""
+    urls = [url] if isinstance(url, str) else url
+    output = _run([places.tool("h2load"), "--h1", "-n", requests, "-c", connections, "-t", threads, *urls], wrapper)
     answered = sum(int(count) for count in re.findall(r"(\d+) [2345]xx", output))
     failed = int(re.search(r"(\d+) failed, ", output)[1])
     return LoadResult(answered, failed, output)

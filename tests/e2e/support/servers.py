@@ -130,7 +130,7 @@ pid {directory}/nginx.pid;
 error_log stderr warn;
 events {{ worker_connections 4096; }}
 http {{
-    log_format counted '$request_method $status $server_port $body_bytes_sent $request_length';
+    log_format counted '$request_method $status $server_port $body_bytes_sent $request_length $request_uri';
     access_log {log} counted;
 """ + NGINX_TEMPORARY_PATHS + """\
     keepalive_requests 10000000;

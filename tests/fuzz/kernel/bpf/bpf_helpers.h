@@ -17,6 +17,7 @@
 
 void *bpf_map_lookup_elem(const void *map, const void *key);
 long bpf_map_update_elem(const void *map, const void *key, const void *value, __u64 flags);
+long bpf_map_delete_elem(const void *map, const void *key);
 long bpf_skb_load_bytes(const void *skb, __u32 offset, void *to, __u32 size);
 long bpf_probe_read_kernel(void *to, __u32 size, const void *from);
 __u64 bpf_ktime_get_ns(void);
