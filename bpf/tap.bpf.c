@@ -86,7 +86,7 @@ static __always_inline int is_worth_a_try(struct limpet_connection *connection, 
 }
 
 /* Which parser is to have the packet: a number of limpet_parsers, TO_DATAGRAM or TO_NOBODY; what it needs is in skb->cb[]. */
-static __always_inline __u32 route(struct __sk_buff *skb)
+static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
 {
     const __u8 *data = (const __u8 *)(long)skb->data;
     const __u8 *end = (const __u8 *)(long)skb->data_end;
@@ -112,6 +112,7 @@ static __always_inline __u32 route(struct __sk_buff *skb)
     if (!cookie || tcp[13] & TCP_FLAG_SYN)
         return TO_NOBODY;
 
+    flags |= limpet_level_in(control) << (LIMPET_SEGMENT_LEVEL_SHIFT - LIMPET_SEGMENT_FLAGS_SHIFT);
     slot = connection_set(cookie);
     if (is_known_as_nobodys(cookie, slot))
         return TO_NOBODY;
@@ -161,7 +162,7 @@ int tap(struct __sk_buff *skb)
     if (!stats)
         return LIMPET_PASS;
     began_ns = stats->values[LIMPET_RUNS(0)] & (TIMED_ONE_IN - 1) ? 0 : bpf_ktime_get_ns();
-    parser = route(skb);
+    parser = route(skb, stats->values[LIMPET_STAT_CONTROL]);
     if (__builtin_expect(began_ns, 0))
         note_route(skb, parser, bpf_ktime_get_ns() - began_ns);
     if (parser == FIRST_PARSER) /* a constant is a jump, a variable an indirect one */

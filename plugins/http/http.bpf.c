@@ -192,7 +192,9 @@ int on_segment(struct __sk_buff *skb)
 {
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_connection *connection = (void *)limpet_connection_at(segment.slot);
-    struct run run = {.now_ns = segment.time_ns, .direction = segment.flags & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS};
+    struct run run = {.now_ns = segment.time_ns,
+                      .direction = segment.flags & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS,
+                      .level = segment.level};
     int result = ADVANCE_OK;
 
     if (!connection || !limpet_enter(&connection->head, run.direction == EGRESS))

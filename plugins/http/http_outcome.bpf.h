@@ -23,7 +23,8 @@ struct run {
     __u32 position; /* next byte to read, counted from the packet's start, or from the stash's */
     __u32 end;
     __u32 end_sequence; /* TCP sequence number of `end` */
-    __u16 direction;    /* enum http_direction */
+    __u8 direction;     /* enum http_direction */
+    __u8 level;         /* enum limpet_level */
     __u16 stash;        /* 0: the bytes are the packet's; else see http_stash.bpf.h */
 };
 
@@ -128,7 +129,7 @@ __noinline int give_up_request(struct http_connection *connection, __u32 respons
     responses = &connection->halves[response_direction & 1];
     outcome = outcome_of_front(connection, responses, (__u8)error, now_ns);
     find_row(connection, &outcome, response_direction, peer);
-    count_in_row(connection->row, &outcome, response_direction == EGRESS);
+    count_in_row(connection->row, &outcome, response_direction == EGRESS, limpet_level());
     connection->done++;
     responses->state = STATE_START;
     return 0;
@@ -176,7 +177,7 @@ __noinline int end_response(struct __sk_buff *skb, struct http_connection *conne
         if (__builtin_expect(!is_row_of(connection, &outcome, run->direction), 0))
             find_row_of_packet(skb, connection, &outcome, run->direction);
         connection->done++;
-        count_in_row(connection->row, &outcome, run->direction == EGRESS);
+        count_in_row(connection->row, &outcome, run->direction == EGRESS, run->level);
     }
     responses->state = STATE_START;
     return 0;

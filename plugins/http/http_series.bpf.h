@@ -157,18 +157,18 @@ static __noinline void find_row(struct http_connection *connection, const struct
 }
 
 /* Counts an outcome in this row. */
-static __always_inline void count_in_row(__u32 number, const struct outcome *outcome, __u32 is_server)
+static __always_inline void count_in_row(__u32 number, const struct outcome *outcome, __u32 is_server, __u32 level)
 {
     struct both_histograms *row = is_server ? (void *)http_server_row(number) : (void *)http_client_row(number);
-    __u32 bucket;
+    __u32 bucket, shift = limpet_weight_shift(level);
 
     if (!row)
         return;
     bucket = limpet_bucket(duration_bounds, outcome->duration_ns);
-    limpet_observe_in(&row->duration, bucket, outcome->duration_ns);
-    if (outcome->first_byte_ns == NO_FIRST_BYTE)
+    limpet_observe_weighted(&row->duration, bucket, outcome->duration_ns, shift);
+    if (outcome->first_byte_ns == NO_FIRST_BYTE || level >= LIMPET_LEVEL_NO_FIRST_BYTE)
         return;
     if (outcome->first_byte_ns != outcome->duration_ns)
         bucket = limpet_bucket(duration_bounds, outcome->first_byte_ns);
-    limpet_observe_in(&row->first_byte, bucket, outcome->first_byte_ns);
+    limpet_observe_weighted(&row->first_byte, bucket, outcome->first_byte_ns, shift);
 }

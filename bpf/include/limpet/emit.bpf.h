@@ -29,7 +29,8 @@ const volatile __u32 limpet_sample_one_in = 1;
 
 #define limpet_emit_sampled(event)                                                                                     \
     do {                                                                                                               \
-        if (limpet_sample_one_in > 1 && bpf_get_prandom_u32() % limpet_sample_one_in)                                  \
+        if (limpet_level() >= LIMPET_LEVEL_NO_EVENTS ||                                                                \
+            (limpet_sample_one_in > 1 && bpf_get_prandom_u32() % limpet_sample_one_in))                                \
             limpet_count(LIMPET_STAT_SAMPLED_OUT);                                                                     \
         else                                                                                                           \
             limpet_emit(event);                                                                                        \

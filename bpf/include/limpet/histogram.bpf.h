@@ -60,6 +60,16 @@ static __always_inline void limpet_observe_in(struct limpet_histogram *histogram
     __sync_fetch_and_add(&histogram->sum, value);
 }
 
+/* The same for a value that stands for 1 << shift of them: of a sample, see limpet_weight_shift. */
+static __always_inline void limpet_observe_weighted(struct limpet_histogram *histogram, __u32 bucket, __u64 value,
+                                                    __u32 shift)
+{
+    if (bucket >= LIMPET_BUCKETS)
+        bucket = LIMPET_BUCKETS - 1;
+    __sync_fetch_and_add(&histogram->buckets[bucket], 1ULL << shift);
+    __sync_fetch_and_add(&histogram->sum, value << shift);
+}
+
 /* Counts one value. */
 static __always_inline void limpet_observe(struct limpet_histogram *histogram, const volatile __u64 *bounds,
                                            __u64 value)

@@ -85,6 +85,38 @@ static __always_inline struct limpet_stats *limpet_begin(enum limpet_stat runs)
             return result;                                                                                             \
     } while (0)
 
+/* How much the agent wants done, so that its limits are kept. What a level leaves out, those above it leave out as well; counts
+ * are exact below LIMPET_LEVEL_SAMPLED. Numbers are part of the SDK's contract. */
+enum limpet_level {
+    LIMPET_LEVEL_ALL = 0,
+    LIMPET_LEVEL_NO_EVENTS = 1,     /* what limpet_emit_sampled sends */
+    LIMPET_LEVEL_NO_SIZES = 2,      /* sizes of what is counted */
+    LIMPET_LEVEL_NO_FIRST_BYTE = 3, /* times other than the main one */
+    LIMPET_LEVEL_NO_ROUTES = 4,     /* labels that are found by reading on: what is not known yet is "other" */
+    LIMPET_LEVEL_NO_DURATIONS = 5,  /* times, and what costs every switch of a thread */
+    LIMPET_LEVEL_SAMPLED = 6,       /* one connection in two, at the next level one in four, and so on, by weight */
+    LIMPET_LEVEL_PAUSED = 15,
+};
+
+static __always_inline __u32 limpet_level_in(__u64 control)
+{
+    return control & 15;
+}
+
+/* The level now. Parsers have it in their segment, at no price. */
+static __always_inline __u32 limpet_level(void)
+{
+    struct limpet_stats *stats = limpet_stats_row();
+
+    return stats ? limpet_level_in(stats->values[LIMPET_STAT_CONTROL]) : LIMPET_LEVEL_ALL;
+}
+
+/* What is counted of a connection at this level stands for so many: 1 << shift. */
+static __always_inline __u32 limpet_weight_shift(__u32 level)
+{
+    return level < LIMPET_LEVEL_SAMPLED ? 0 : (level - LIMPET_LEVEL_SAMPLED + 1) & 15;
+}
+
 /* Changes when programs of this object run again after they had rested. */
 static __always_inline __u8 limpet_era(void)
 {

@@ -32,6 +32,8 @@
 #define LIMPET_MAX_PARSERS 16
 #define LIMPET_SEGMENT_LENGTH 0xffffff
 #define LIMPET_SEGMENT_FLAGS_SHIFT 24
+#define LIMPET_SEGMENT_FLAGS 15
+#define LIMPET_SEGMENT_LEVEL_SHIFT 28
 #define LIMPET_PASS 1
 
 enum limpet_segment_flags {
@@ -42,7 +44,8 @@ enum limpet_segment_flags {
 };
 
 /* What the tap knows of a segment. Packed into skb->cb[] by the tap; the layout is part of the ABI:
- *   cb[0] slot | offset << 16   cb[1] length | flags << 24   cb[2] sequence   cb[3], cb[4] low and high half of the time */
+ *   cb[0] slot | offset << 16   cb[1] length | flags << 24 | level << 28   cb[2] sequence
+ *   cb[3], cb[4] low and high half of the time */
 struct limpet_segment {
     __u64 time_ns;  /* CLOCK_MONOTONIC: when TCP sent it, or when it arrived */
     __u32 slot;     /* of the connection, for limpet_connection_at */
@@ -50,6 +53,7 @@ struct limpet_segment {
     __u32 length;   /* payload bytes; 0 only with FIN or RST */
     __u32 sequence; /* TCP sequence number of the first payload byte (of the FIN when there is none) */
     __u8 flags;     /* enum limpet_segment_flags */
+    __u8 level;     /* enum limpet_level: what is counted has the weight 1 << limpet_weight_shift(level) */
 };
 
 /* Rounds that limpet_enter waits for another CPU: about half a millisecond. A segment takes it some microseconds at
@@ -85,7 +89,8 @@ static __always_inline struct limpet_segment limpet_segment_of(const struct __sk
         .slot = skb->cb[0] & 0xffff,
         .offset = skb->cb[0] >> 16,
         .length = skb->cb[1] & LIMPET_SEGMENT_LENGTH,
-        .flags = skb->cb[1] >> LIMPET_SEGMENT_FLAGS_SHIFT,
+        .flags = skb->cb[1] >> LIMPET_SEGMENT_FLAGS_SHIFT & LIMPET_SEGMENT_FLAGS,
+        .level = skb->cb[1] >> LIMPET_SEGMENT_LEVEL_SHIFT,
         .sequence = skb->cb[2],
     };
 }
