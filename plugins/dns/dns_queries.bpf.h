@@ -50,7 +50,7 @@ struct {
 
 const volatile __u64 timeout_ns LIMPET_TAG("config|timeout") = 5000000000ULL;
 
-/* Where a query stands. */
+/* Where a query stands. Those of clients and of servers are never the same: a connection may carry both. */
 struct place {
     __u64 key;
     __u32 first; /* slot, modulo QUERIES */
@@ -62,7 +62,8 @@ static __always_inline struct place place_of(const struct message *message)
 
     hash = (hash ^ hash >> 32 ^ message->peer >> 7) * 0xd6e8feb86659fd93ULL;
     hash ^= hash >> 32;
-    return (struct place){(hash ^ (__u64)message->id << 47) | 2, (__u32)(hash >> 8) + message->id};
+    hash ^= (__u64)message->id << 47;
+    return (struct place){(hash & ~1ULL) | 2 | !is_of_client(message), (__u32)(hash >> 8) + message->id};
 }
 
 static __always_inline struct query *query_at(__u32 slot)

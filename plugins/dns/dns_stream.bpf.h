@@ -88,8 +88,8 @@ static __always_inline void gather(struct __sk_buff *skb, struct dns_half *half,
     more = run->end - run->position - 1;
     if (more > wanted - have - 1)
         more = wanted - have - 1;
-    asm volatile("%0 &= 15" : "+r"(more)); /* one less than what is loaded, as in read_question */
-    more++;
+    asm volatile("" : "+r"(more)); /* one less than what is loaded, as in read_question */
+    more = (more & 15) + 1;
     if (bpf_skb_load_bytes(skb, run->position, half->frame + have, more))
         return;
     half->frame_bytes = (__u8)(have + more);

@@ -127,14 +127,17 @@ TEST_CASE("every mistake is reported at once, with struct and member")
     REQUIRE_FALSE(metrics);
     const std::string text = metrics.error().text;
     for (const char* expected :
-         {"struct wrong_key.number: \"le\" is not a label name", "struct wrong_key.word: decoder \"roman\" is unknown",
+         {"struct wrong_key.number: \"le\" is not a label name",
+          "struct wrong_key.word: decoder \"roman\" is unknown",
           "struct wrong_key.address: decoder \"ip\" is unknown or does not fit a member of 4 bytes",
           "struct wrong_key.text: decoder \"text_of:texts\" is unknown or does not fit a member of 12 bytes",
-          "struct wrong_key.second: label \"twice\" is declared twice", "struct wrong_key: has padding",
+          "struct wrong_key.second: label \"twice\" is declared twice",
+          "struct wrong_key: has padding",
           "struct wrong_row.count: \"wrong_things\" is a counter and must end in \"_total\"",
           "struct wrong_row.gauge: \"wrong_gauge_total\" ends in \"_total\"",
           "struct wrong_row.seconds: \"wrong_time_total\" is exported in seconds and must end in \"_seconds_total\"",
-          "struct wrong_row.unit: unknown unit \"miles\"", "struct wrong_row.silent: has no help text",
+          "struct wrong_row.unit: unknown unit \"miles\"",
+          "struct wrong_row.silent: has no help text",
           "struct wrong_row.name: \"wrong-name_total\" is not a metric name",
           "struct wrong_row.option: option \"sideways=yes\"",
           "struct wrong_row.option: without=nothing: the key has no such label",
@@ -142,7 +145,8 @@ TEST_CASE("every mistake is reported at once, with struct and member")
           "struct wrong_row.lonely: option \"per=nobody\" names no number of 8 bytes",
           "struct wrong_row.narrowed: option \"while=narrow\" names no number of 8 bytes",
           "struct wrong_row.boundless: its bounds \"no_bounds\" are not declared",
-          "struct wrong_row.narrow: is not of the type", "struct wrong_row.short_tag: its tag is not"})
+          "struct wrong_row.narrow: is not of the type",
+          "struct wrong_row.short_tag: its tag is not"})
         CHECK_THAT(text, Catch::Contains(expected));
 }
 

@@ -31,3 +31,4 @@ void *bpf_sk_storage_get(const void *map, void *socket, void *value, __u64 flags
 struct bpf_sock *bpf_sk_fullsock(struct bpf_sock *socket);
 struct bpf_tcp_sock *bpf_tcp_sock(struct bpf_sock *socket);
 __u64 bpf_get_current_cgroup_id(void);
+__u64 bpf_get_socket_cookie(void *context);
