@@ -1,25 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include <catch2/catch.hpp>
 
 #include "bpf_metrics.hpp"
 #include "metric_names.hpp"
+#include "object_file.hpp"
 
 using namespace limpet;
 
 namespace {
-
-std::vector<std::byte> contents_of(const char* path)
-{
-    std::ifstream file(path, std::ios::binary);
-    const std::string text{std::istreambuf_iterator<char>(file), {}};
-    std::vector<std::byte> bytes(text.size());
-    std::transform(text.begin(), text.end(), bytes.begin(), [](char c) { return static_cast<std::byte>(c); });
-    return bytes;
-}
 
 BpfMetrics declared()
 {
