@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import loads
+import series
 from agents import Limpet, Nobody, Usage
 from machine import BUILD, LOAD_CPU, cpu_ns, output_of
 
@@ -161,6 +162,19 @@ def everything(directory, seconds):
         return {"probes": sorted(all_probes()), "agent_cpu": share, "resident_bytes": usage.resident_bytes(),
                 "kernel_memory_bytes": limpet.total("limpet_kernel_memory_bytes"),
                 "lost": lost_requests(limpet, server, answered, before)}
+
+
+def scrapes(directory, rounds):
+    """Seconds of whole scrapes, over loopback, of as many series as the http probe's tables hold by default."""
+    limpet = Limpet(directory, {"http": {}}, "scrapes")
+    with limpet.running():
+        series.fill()
+        text, found = limpet.metrics(), []
+        for _ in range(3 * rounds):
+            begin = time.monotonic()
+            limpet.metrics()
+            found.append(time.monotonic() - begin)
+        return {"series": sum(1 for line in text.splitlines() if not line.startswith("#")), "bytes": len(text), "seconds": found}
 
 
 def starts(directory, rounds):

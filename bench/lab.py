@@ -61,6 +61,7 @@ def measured(directory, options):
         "growth": lambda: experiments.growth(directory, limpet, max(3, rounds // 2), max(1, seconds // 2)),
         "everything": lambda: experiments.everything(directory, max(11, 4 * seconds)),
         "idle": lambda: experiments.idle(directory, seconds),
+        "scrapes": lambda: experiments.scrapes(directory, rounds),
         "starts": lambda: experiments.starts(directory, rounds),
         "stripped_bytes": lambda: experiments.stripped_bytes(directory),
     }.items():
