@@ -327,21 +327,21 @@ MetricDeclaration declaration_of(const SeriesLayout& layout, const RowMetric& me
     return declaration;
 }
 
-// Members of several rows may be one metric: one entry, with the labels of all. Sorted by name before and after.
-void join_namesakes(std::vector<MetricDeclaration>& all)
+// By name; one that several rows have, with the labels of each.
+std::vector<MetricDeclaration> joined(std::vector<MetricDeclaration> all)
 {
-    std::vector<MetricDeclaration> joined;
-    for (MetricDeclaration& next : all) {
-        if (joined.empty() || joined.back().name != next.name) {
-            joined.push_back(std::move(next));
-            continue;
-        }
-        std::vector<std::string>& labels = joined.back().labels;
-        for (std::string& label : next.labels)
-            if (std::find(labels.begin(), labels.end(), label) == labels.end())
-                labels.push_back(std::move(label));
+    std::map<std::string, MetricDeclaration> by_name;
+    for (const MetricDeclaration& declaration : all) {
+        const auto [first, is_new] = by_name.try_emplace(declaration.name, declaration);
+        std::vector<std::string>& labels = first->second.labels;
+        for (const std::string& label : declaration.labels)
+            if (!is_new && std::find(labels.begin(), labels.end(), label) == labels.end())
+                labels.push_back(label);
     }
-    all = std::move(joined);
+    all.clear();
+    for (auto& [name, declaration] : by_name)
+        all.push_back(std::move(declaration));
+    return all;
 }
 
 } // namespace
@@ -382,10 +382,7 @@ Result<std::vector<MetricDeclaration>> declared_metrics(std::span<const std::byt
     for (const SeriesLayout& layout : metrics->tables)
         for (const RowMetric& metric : layout.metrics)
             all.push_back(declaration_of(layout, metric, *metrics));
-    std::stable_sort(all.begin(), all.end(),
-                     [](const MetricDeclaration& a, const MetricDeclaration& b) { return a.name < b.name; });
-    join_namesakes(all);
-    return all;
+    return joined(std::move(all));
 }
 
 } // namespace limpet
