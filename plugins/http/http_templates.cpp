@@ -38,7 +38,7 @@ std::string mistake_in(std::string_view text, const std::vector<std::string_view
     if (segments.size() - (has_rest ? 1 : 0) >= TEMPLATE_SEGMENTS)
         return "has more than " + std::to_string(TEMPLATE_SEGMENTS - 1) + " segments";
     for (size_t i = 0; i < segments.size(); ++i) {
-        if (segments[i].find('*') != std::string_view::npos && !(has_rest && i + 1 == segments.size()))
+        if (segments[i].find('*') != std::string_view::npos && (!has_rest || i + 1 != segments.size()))
             return "has a '*' that is not its last segment";
         if (!is_any(segments[i]) && segments[i].find_first_of("{}") != std::string_view::npos)
             return "has braces that do not enclose a name between two slashes";

@@ -22,8 +22,8 @@ std::string theirs(const std::vector<MetricFamily>& families)
 
 std::mt19937_64& chance()
 {
-    static std::mt19937_64 kGenerator(9465); // the same run every time
-    return kGenerator;
+    static std::mt19937_64 generator(9465); // the same run every time
+    return generator;
 }
 
 double any_double()

@@ -232,117 +232,140 @@ const std::string kSockops = "on_socket_event";
 const std::string kTracepoint = "on_set_state";
 const std::array<std::string, 2> kLeftOut = {kTracepoint, kSockops};
 
+// A connection between two ends here.
+struct Dialogue {
+    const char* description;
+    std::function<void(Pair&)> what;
+    Traffic client; // of which connections, sent, received and resets are compared; the server's is its mirror
+};
+
+void check_traffic(const Traffic& client, const Traffic& server, const Traffic& expected)
+{
+    CHECK(client.rtt_sockets == expected.connections);
+    CHECK(std::pair(client.sent, client.received) == std::pair(expected.sent, expected.received));
+    CHECK(std::pair(server.received, server.sent) == std::pair(expected.sent, expected.received));
+    CHECK(std::pair(client.resets_sent, client.resets_received) ==
+          std::pair(expected.resets_sent, expected.resets_received));
+    CHECK(std::pair(server.resets_received, server.resets_sent) ==
+          std::pair(expected.resets_sent, expected.resets_received));
+}
+
+void check_dialogue(TcpProbe& probe, const Dialogue& dialogue, bool has_durations)
+{
+    const Listener listener(8);
+    Pair ends = connected_pair(listener);
+    dialogue.what(ends);
+    CHECK(becomes_true([&] {
+        probe.look();
+        const ClientRow client = probe.client(listener.address());
+        const ServerRow server = probe.server(listener.address());
+        return client.results[0] == 1 && server.accepts == 1 &&
+               client.traffic.connections == dialogue.client.connections &&
+               server.traffic.connections == dialogue.client.connections &&
+               client.traffic.sent == dialogue.client.sent && server.traffic.received == dialogue.client.sent;
+    }));
+    const ClientRow client = probe.client(listener.address());
+    const ServerRow server = probe.server(listener.address());
+    CHECK(client.results == std::array<uint64_t, 7>{1});
+    CHECK(
+        (!has_durations || client.durations[0] + client.durations[1] + client.durations[2] + client.durations[3] == 1));
+    CHECK(server.accepts == 1);
+    check_traffic(client.traffic, server.traffic, dialogue.client);
+}
+
+// Connects that fail; each returns where to.
+sockaddr_in connect_to_nobody()
+{
+    Listener listener(1);
+    listener.close();
+    CHECK(connect_to(tcp_socket(), listener.address()) == ECONNREFUSED);
+    return listener.address();
+}
+
+sockaddr_in connect_to_everybody()
+{
+    sockaddr_in everybody{};
+    everybody.sin_family = AF_INET;
+    everybody.sin_port = htons(1);
+    everybody.sin_addr.s_addr = INADDR_BROADCAST;
+    CHECK(connect_to(tcp_socket(), everybody) == ENETUNREACH);
+    return everybody;
+}
+
+// The program gives up while a full queue does not answer.
+sockaddr_in give_up_connecting()
+{
+    const Listener listener(0);
+    const OwnedFd first = tcp_socket(); // fills the queue
+    CHECK(connect_to(first, listener.address()) == 0);
+    OwnedFd second = tcp_socket(SOCK_NONBLOCK);
+    CHECK(connect_to(second, listener.address()) == EINPROGRESS);
+    second = OwnedFd();
+    return listener.address();
+}
+
+struct FailedConnect {
+    const char* description;
+    sockaddr_in (*what)();
+    std::array<uint64_t, 7> results;
+};
+
+void check_failed_connect(const FailedConnect& connect, const std::string& left_out)
+{
+    TcpProbe probe(left_out);
+    const sockaddr_in destination = connect.what();
+    CHECK(becomes_true([&] { return probe.client(destination).results == connect.results; }));
+    CHECK(becomes_true([&] { return probe.client(destination).traffic.connections == 0; }));
+}
+
 } // namespace
 
 TEST_CASE("a connection counts at both ends what it was")
 {
-    struct Case {
-        const char* description;
-        std::function<void(Pair&)> what;
-        Traffic client; // of which connections, sent, received and resets are compared; the server's is its mirror
-    };
-    const std::array<Case, 6> cases = {
-        Case{"nothing is sent", [](Pair&) {}, {.connections = 1}},
-        Case{"bytes both ways, open",
-             [](Pair& ends) {
-                 send(ends.client, 10), receive(ends.server, 10), send(ends.server, 20), receive(ends.client, 20);
-             },
-             {.connections = 1, .sent = 10, .received = 20}},
-        Case{"one direction has ended",
-             [](Pair& ends) { send(ends.client, 7), ::shutdown(ends.client.get(), SHUT_WR), receive(ends.server, 7); },
-             {.connections = 1, .sent = 7}},
-        Case{"both directions have ended",
-             [](Pair& ends) {
-                 send(ends.client, 5), receive(ends.server, 5), ends.client = OwnedFd(), ends.server = OwnedFd();
-             },
-             {.sent = 5}},
-        Case{"the client resets", [](Pair& ends) { close_with_reset(ends.client); }, {.resets_sent = 1}},
-        Case{"the server resets", [](Pair& ends) { close_with_reset(ends.server); }, {.resets_received = 1}},
+    const std::array<Dialogue, 6> cases = {
+        Dialogue{"nothing is sent", [](Pair&) {}, {.connections = 1}},
+        Dialogue{"bytes both ways, open",
+                 [](Pair& ends) {
+                     send(ends.client, 10), receive(ends.server, 10), send(ends.server, 20), receive(ends.client, 20);
+                 },
+                 {.connections = 1, .sent = 10, .received = 20}},
+        Dialogue{
+            "one direction has ended",
+            [](Pair& ends) { send(ends.client, 7), ::shutdown(ends.client.get(), SHUT_WR), receive(ends.server, 7); },
+            {.connections = 1, .sent = 7}},
+        Dialogue{"both directions have ended",
+                 [](Pair& ends) {
+                     send(ends.client, 5), receive(ends.server, 5), ends.client = OwnedFd(), ends.server = OwnedFd();
+                 },
+                 {.sent = 5}},
+        Dialogue{"the client resets", [](Pair& ends) { close_with_reset(ends.client); }, {.resets_sent = 1}},
+        Dialogue{"the server resets", [](Pair& ends) { close_with_reset(ends.server); }, {.resets_received = 1}},
     };
     for (const std::string& left_out : kLeftOut) {
         TcpProbe probe(left_out);
         probe.look(); // the first look takes in listeners only
-        for (const Case& row : cases) {
+        for (const Dialogue& dialogue : cases) {
             // a tracepoint may be left out, and then the connection counts when it ends
-            if (left_out == kSockops && row.client.connections)
+            if (left_out == kSockops && dialogue.client.connections)
                 continue;
-            INFO(row.description << " (without " << left_out << ")");
-            const Listener listener(8);
-            Pair ends = connected_pair(listener);
-            row.what(ends);
-            CHECK(becomes_true([&] {
-                probe.look();
-                const ClientRow client = probe.client(listener.address());
-                const ServerRow server = probe.server(listener.address());
-                return client.results[0] == 1 && server.accepts == 1 &&
-                       client.traffic.connections == row.client.connections &&
-                       server.traffic.connections == row.client.connections && client.traffic.sent == row.client.sent &&
-                       server.traffic.received == row.client.sent;
-            }));
-            const ClientRow client = probe.client(listener.address());
-            const ServerRow server = probe.server(listener.address());
-            CHECK(client.results == std::array<uint64_t, 7>{1});
-            CHECK((left_out == kSockops ||
-                   client.durations[0] + client.durations[1] + client.durations[2] + client.durations[3] == 1));
-            CHECK(server.accepts == 1);
-            CHECK(client.traffic.rtt_sockets == row.client.connections);
-            CHECK(std::pair(client.traffic.sent, client.traffic.received) ==
-                  std::pair(row.client.sent, row.client.received));
-            CHECK(std::pair(server.traffic.received, server.traffic.sent) ==
-                  std::pair(row.client.sent, row.client.received));
-            CHECK(client.traffic.resets_sent == row.client.resets_sent);
-            CHECK(client.traffic.resets_received == row.client.resets_received);
-            CHECK(server.traffic.resets_received == row.client.resets_sent);
-            CHECK(server.traffic.resets_sent == row.client.resets_received);
+            INFO(dialogue.description << " (without " << left_out << ")");
+            check_dialogue(probe, dialogue, left_out != kSockops);
         }
     }
 }
 
 TEST_CASE("a connect that fails counts once, as what it was")
 {
-    struct Case {
-        const char* description;
-        std::function<sockaddr_in()> what; // connects somewhere
-        std::array<uint64_t, 7> results;
-    };
-    const std::array<Case, 3> cases = {
-        Case{"nobody listens",
-             [] {
-                 Listener listener(1);
-                 listener.close();
-                 CHECK(connect_to(tcp_socket(), listener.address()) == ECONNREFUSED);
-                 return listener.address();
-             },
-             {0, 1}},
-        Case{"an address that no connection can be made to",
-             [] {
-                 sockaddr_in everybody{};
-                 everybody.sin_family = AF_INET;
-                 everybody.sin_port = htons(1);
-                 everybody.sin_addr.s_addr = INADDR_BROADCAST;
-                 CHECK(connect_to(tcp_socket(), everybody) == ENETUNREACH);
-                 return everybody;
-             },
-             {0, 0, 0, 0, 1}},
-        Case{"the program gives up while a full queue does not answer",
-             [] {
-                 const Listener listener(0);
-                 const OwnedFd first = tcp_socket(); // fills the queue
-                 CHECK(connect_to(first, listener.address()) == 0);
-                 OwnedFd second = tcp_socket(SOCK_NONBLOCK);
-                 CHECK(connect_to(second, listener.address()) == EINPROGRESS);
-                 second = OwnedFd();
-                 return listener.address();
-             },
-             {1, 0, 0, 0, 0, 1}},
+    constexpr std::array<FailedConnect, 3> kCases = {
+        FailedConnect{"nobody listens", connect_to_nobody, {0, 1}},
+        FailedConnect{"an address that no connection can be made to", connect_to_everybody, {0, 0, 0, 0, 1}},
+        FailedConnect{
+            "the program gives up while a full queue does not answer", give_up_connecting, {1, 0, 0, 0, 0, 1}},
     };
     for (const std::string& left_out : kLeftOut) {
-        for (const Case& row : cases) {
-            INFO(row.description << " (without " << left_out << ")");
-            TcpProbe probe(left_out);
-            const sockaddr_in destination = row.what();
-            CHECK(becomes_true([&] { return probe.client(destination).results == row.results; }));
-            CHECK(becomes_true([&] { return probe.client(destination).traffic.connections == 0; }));
+        for (const FailedConnect& connect : kCases) {
+            INFO(connect.description << " (without " << left_out << ")");
+            check_failed_connect(connect, left_out);
         }
     }
 }
