@@ -17,7 +17,7 @@ Result<KernelStats> KernelStats::open(BpfObject& object)
     if (!object.has_map(kMap))
         return stats;
     stats.cpus_ = object.map_entries(kMap);
-    stats.words_per_row_ = object.map_value_size_bytes(kMap) / sizeof(uint64_t);
+    stats.words_per_row_ = static_cast<uint32_t>(object.map_value_size_bytes(kMap) / sizeof(uint64_t));
     Result<MappedMap> rows = MappedMap::map_writable(
         object.map_fd(kMap), size_t{stats.cpus_} * stats.words_per_row_ * sizeof(uint64_t), kMap);
     if (!rows)
