@@ -92,9 +92,9 @@ def steps():
     if "routes" in keys:
         found["http, routes off"] = {"http": {"routes": '"off"'}}
         found["http, one template"] = {"http": {"routes": '["/"]'}}
-    for key in ("body_sizes", "sizes"):
-        if key in keys:
-            found["http, body sizes"] = {"http": {key: "true"}}
+    if "body_sizes" in keys:
+        found["http, body sizes"] = {"http": {"body_sizes": "true"}}
+        found["http, no time to first byte"] = {"http": {"time_to_first_byte": "false"}}
     for count in IDLE_PROBES[1:]:
         found[f"http, {count} idle probes"] = {"http": {}, **dict(list(idle.items())[:count])}
     found["all probes"] = all_probes()

@@ -85,8 +85,11 @@ private:
             return found_.config.push_back({name, fields[1]});
         if (fields[0] == "ports" && fields.size() == 2)
             return found_.ports.push_back({name, fields[1]});
+        if (fields[0] == "if" && fields.size() == 2)
+            return found_.switched_maps.push_back({name, fields[1]});
         if (fields[0] != "bounds" || fields.size() != 3)
-            return mistake(where, "its tag is none of \"config|key\", \"ports|key\", \"bounds|key|unit\"");
+            return mistake(where,
+                           "its tag is none of \"config|key\", \"ports|key\", \"bounds|key|unit\", \"if|variable\"");
         const Unit* unit = find_unit(fields[2]);
         if (!unit)
             return mistake(where, "unknown unit \"" + fields[2] + "\"; one of ns, us, bytes, 1");
@@ -275,6 +278,11 @@ private:
         return std::nullopt;
     }
 
+    bool has_variable(const std::string& name) const
+    {
+        return btf__find_by_name_kind(types_, name.c_str(), BTF_KIND_VAR) > 0;
+    }
+
     void read_options(const SeriesLayout& layout, RowMetric& metric, const std::string& options, const btf_type* row)
     {
         std::set<std::string> without;
@@ -289,10 +297,12 @@ private:
                 metric.per_offset_bytes = number_in_row(metric, row, option);
             else if (option.starts_with("while=") && metric.kind != MetricKind::kHistogram)
                 metric.while_offset_bytes = number_in_row(metric, row, option);
+            else if (option.starts_with("if=") && has_variable(option.substr(3)))
+                metric.switch_variable = option.substr(3);
             else if (!option.empty())
                 mistake(metric.source, "option \"" + option +
                                            "\" is none of without=<label>, with=<label>:<value>, per=<member> (of "
-                                           "gauges) and while=<member> (of gauges and counters)");
+                                           "gauges), while=<member> (of gauges and counters) and if=<variable>");
         }
         for (uint32_t i = 0; i < layout.labels.size(); ++i)
             if (without.erase(layout.labels[i].name) == 0)

@@ -64,6 +64,7 @@ struct RowMetric {
     // Of another number of the row: what a gauge is divided by, and what a sample needs to be there. No sample where it is 0.
     std::optional<uint32_t> per_offset_bytes = std::nullopt;
     std::optional<uint32_t> while_offset_bytes = std::nullopt;
+    std::string switch_variable = ""; // in .rodata: where it is 0, the metric is off. "": always on
 };
 
 // One LIMPET_SERIES table.
@@ -92,11 +93,18 @@ struct ConfigVariable {
     std::string config_key;
 };
 
+// A map of one element where the variable in .rodata is 0 (LIMPET_MAP_IF).
+struct SwitchedMap {
+    std::string map;
+    std::string variable;
+};
+
 struct BpfMetrics {
     std::vector<SeriesLayout> tables;
     std::vector<BoundsVariable> bounds;
     std::vector<ConfigVariable> config;
     std::vector<ConfigVariable> ports; // LIMPET_PORTS: lists of ports whose datagrams the probe wants
+    std::vector<SwitchedMap> switched_maps;
 };
 
 // Reads and checks the declarations of one BPF ELF object. All mistakes in one Error, one per line, each naming struct and

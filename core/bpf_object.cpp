@@ -95,6 +95,16 @@ bool BpfObject::set_number(const std::string& variable_name, uint64_t value)
     return true;
 }
 
+std::optional<uint64_t> BpfObject::number(const std::string& variable_name) const
+{
+    const std::span<const std::byte> place = variable(variable_name);
+    if (place.size() != 1 && place.size() != 2 && place.size() != 4 && place.size() != 8)
+        return std::nullopt;
+    uint64_t value = 0;
+    std::memcpy(&value, place.data(), place.size());
+    return value;
+}
+
 BpfObject::Place BpfObject::place_of(const std::string& variable) const
 {
     const btf* types = bpf_object__btf(object_.get());

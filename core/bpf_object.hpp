@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,6 +43,8 @@ public:
     Done share_map(const std::string& map, int fd);
     // Writes a number into a global variable of 1, 2, 4 or 8 bytes; false when there is none of that name and kind.
     bool set_number(const std::string& variable_name, uint64_t value);
+    // The number that a global variable of 1, 2, 4 or 8 bytes begins with; nothing when there is none of that name and kind.
+    [[nodiscard]] std::optional<uint64_t> number(const std::string& variable_name) const;
     // The bytes of a global variable's initial value, in .rodata, .data or .bss. Empty when there is none. Later writes of
     // the kernel side do not show here.
     [[nodiscard]] std::span<std::byte> variable(const std::string& name) const;

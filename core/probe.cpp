@@ -189,6 +189,7 @@ Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroun
     if (!stats)
         return stats.error();
     stats_ = std::move(*stats);
+    drop_switched_off(declared_, loaded_->object);
     if (const Done opened = open_tables(); !opened)
         return opened;
     return enter_parsers();
@@ -198,6 +199,8 @@ Done Probe::open_tables()
 {
     BpfObject& object = loaded_->object;
     for (const SeriesLayout& layout : declared_.tables) {
+        if (layout.metrics.empty())
+            continue; // switched off
         const std::string& table = layout.table;
         SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
                             object.map_entries(table + "_keys"), shards(), object.live_variable(table + "_used")};

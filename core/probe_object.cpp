@@ -92,12 +92,37 @@ Done set_own_variables(BpfObject& object, const ObjectSettings& settings)
     return done();
 }
 
+bool is_on(const RowMetric& metric, const BpfObject& object)
+{
+    return metric.switch_variable.empty() || object.number(metric.switch_variable).value_or(1) != 0;
+}
+
+bool is_on(const SeriesLayout& layout, const BpfObject& object)
+{
+    return std::any_of(layout.metrics.begin(), layout.metrics.end(),
+                       [&](const RowMetric& metric) { return is_on(metric, object); });
+}
+
+Done size_switched_maps(BpfObject& object, const ObjectSettings& settings)
+{
+    for (const SwitchedMap& switched : settings.declared.switched_maps) {
+        const std::optional<uint64_t> number = object.number(switched.variable);
+        if (!number)
+            return Error{0, "map " + switched.map + " is there if " + switched.variable +
+                                ", which is no number in its BPF object"};
+        if (*number == 0)
+            if (const Done resized = object.resize_map(switched.map, 1); !resized)
+                return resized;
+    }
+    return done();
+}
+
 Done size_tables(BpfObject& object, const ObjectSettings& settings)
 {
     for (const SeriesLayout& layout : settings.declared.tables) {
         const std::string& table = layout.table;
-        const uint32_t rows =
-            std::max(kFewestRows, settings.series_rows.value_or(object.map_entries(table + "_index")));
+        const uint32_t wanted = settings.series_rows.value_or(object.map_entries(table + "_index"));
+        const uint32_t rows = is_on(layout, object) ? std::max(kFewestRows, wanted) : kFewestRows;
         object.set_number(table + "_limit", rows);
         for (const auto& [map, entries] : {std::pair(table + "_index", rows), std::pair(table + "_keys", rows),
                                            std::pair(table + "_rows", rows * settings.shards)})
@@ -166,12 +191,19 @@ Result<std::vector<uint16_t>> read_ports(const ConfigVariable& ports, const std:
     return list;
 }
 
+void drop_switched_off(BpfMetrics& declared, const BpfObject& object)
+{
+    for (SeriesLayout& layout : declared.tables)
+        std::erase_if(layout.metrics, [&](const RowMetric& metric) { return !is_on(metric, object); });
+}
+
 Done prepare_object(BpfObject& object, const ObjectSettings& settings)
 {
     object.set_number("limpet_shard_mask", settings.shards - 1);
     object.set_number("limpet_parser_number", settings.parser_number);
     object.set_number("limpet_self_tgid", static_cast<uint64_t>(::getpid()));
-    for (const auto& step : {set_config_variables, set_bounds, set_ports, set_own_variables, size_tables})
+    for (const auto& step :
+         {set_config_variables, set_bounds, set_ports, set_own_variables, size_tables, size_switched_maps})
         if (const Done prepared = step(object, settings); !prepared)
             return prepared;
     if (const Done sized = size_stats(object); !sized)

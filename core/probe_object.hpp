@@ -43,6 +43,9 @@ struct ObjectSettings {
 [[nodiscard]] Result<std::vector<uint16_t>> read_ports(const ConfigVariable& ports,
                                                        const std::map<std::string, ConfigValue>& values);
 
+// Takes metrics out that are switched off: once the object has its variables.
+void drop_switched_off(BpfMetrics& declared, const BpfObject& object);
+
 // Variables, map sizes and shared maps.
 Done prepare_object(BpfObject& object, const ObjectSettings& settings);
 

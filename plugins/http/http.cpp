@@ -29,6 +29,7 @@ public:
         const limpet::Routes routes = limpet::read_routes(host_.config<std::vector<std::string>>("routes"));
         if (!routes.mistake.empty())
             return Status::bad_config(routes.mistake);
+        active_requests_are_on_ = host_.config<bool>("active_requests");
         host_.set_variable("routes_are_on", uint32_t{routes.are_on});
         host_.set_variable("route_templates", routes.templates);
         return Status::ok();
@@ -36,6 +37,8 @@ public:
 
     void collect()
     {
+        if (!active_requests_are_on_)
+            return;
         begin(at_server_);
         begin(at_client_);
         for (const http_connection& connection : host_.map_view<http_connection>("limpet_connections")) {
@@ -79,6 +82,7 @@ private:
     }
 
     Host host_;
+    bool active_requests_are_on_ = true;
     InFlight at_server_;
     InFlight at_client_;
 };

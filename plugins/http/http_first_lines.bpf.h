@@ -32,10 +32,13 @@ struct reader {
     __u32 at;
     __u32 size; /* at most WINDOW_BYTES */
     __u8 has_request;
-    __u8 reading;      /* enum reading */
-    __u16 status;      /* of the response, as far as it has been read */
-    __u16 second_line; /* scan_head's: where it begins; 0: not in the window, as far as it has been read */
-    __u16 target;      /* where a request's target begins; 0: not in this window */
+    __u8 reading; /* enum reading */
+    __u16 status; /* of the response, as far as it has been read */
+    union {
+        __u16 second_line; /* scan_head's: where it begins; 0: not in the window, as far as it has been read */
+        __u16 in_chunks;   /* in a chunked body: bytes of chunks that have been passed over */
+    };
+    __u16 target; /* where a request's target begins; 0: not in this window */
     __u8 window[WINDOW_BYTES + WINDOW_SLACK];
 };
 

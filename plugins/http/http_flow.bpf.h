@@ -103,9 +103,12 @@ static __always_inline void begin_message(struct http_connection *connection, co
     struct http_half *half = &connection->halves[run->direction & 1];
 
     if (half->state == STATE_START) {
+        if (body_sizes_are_on && carries_requests(half) && unanswered(connection))
+            keep_body(connection, run->direction);
         half->state = half->flags & HALF_CARRIES_REQUESTS ? STATE_REQUEST_LINE : STATE_STATUS_LINE;
         half->line = LINE_START;
         connection->heads[run->direction & 1].bytes = 0;
+        announce_body(&connection->heads[run->direction & 1], 0);
         if (!carries_requests(half))
             connection->status = 0;
         half->body_left = 0;
@@ -142,6 +145,19 @@ static __always_inline __u32 clear_window(struct reader *reader, __u32 size)
     __builtin_memset(reader, 0, sizeof(*reader));
     reader->size = size;
     return size;
+}
+
+/* Lines have been read: what they tell of a body's length. */
+static __always_inline void take_length(const struct reader *reader, struct http_head *head,
+                                        const struct http_half *half)
+{
+    if (reader->reading == READING_HEAD_ENDED)
+        announce_body(head,
+                      (half->flags & (HALF_HAS_LENGTH | HALF_IS_CHUNKED)) == HALF_HAS_LENGTH ? half->body_left : 0);
+    else if (half->state == STATE_CHUNK_DATA)
+        announce_more(head, half->body_left + reader->in_chunks);
+    else if (half->state == STATE_CHUNK_SIZE || half->state == STATE_TRAILERS)
+        announce_more(head, reader->in_chunks);
 }
 
 /* Remembers the head that fills the reader's window up to its place, for repeat_head. What stands behind it is not needed
@@ -204,6 +220,8 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
         take_first_line(skb, connection, &reader, run->direction);
     else
         connection->status = reader.status;
+    if (body_sizes_are_on)
+        take_length(&reader, &connection->heads[run->direction & 1], half);
     run->position += reader.at;
     if (reader.reading == READING_GOES_ON)
         return ADVANCE_OK;
@@ -283,7 +301,11 @@ __noinline int repeat_head(struct __sk_buff *skb, struct http_connection *connec
     }
     if (head->misses)
         head->misses = 0;
+    if (body_sizes_are_on && half->flags & HALF_CARRIES_REQUESTS && unanswered(connection))
+        keep_body(connection, run->direction);
     half->first_ns = run->now_ns;
+    if (half->flags & HALF_IS_CHUNKED)
+        announce_body(head, 0);
     half->body_left = half->flags & HALF_HAS_LENGTH ? head->body_length : 0;
     half->state = STATE_HEADERS;
     run->position += reader.size;
@@ -302,6 +324,8 @@ static __noinline int advance(struct __sk_buff *skb, struct http_connection *con
 
     if (half->state == STATE_LOST)
         find_boundary(skb, connection, run);
+    if (half->state == STATE_UNTIL_CLOSE)
+        announce_more(&connection->heads[run->direction & 1], run->end - run->position);
     if (half->state == STATE_LOST || half->state == STATE_UNTIL_CLOSE || half->state == STATE_TUNNEL) {
         run->position = run->end;
         return ADVANCE_OK;

@@ -150,9 +150,11 @@ static __always_inline void begin_chunk(struct reader *reader, struct http_half 
         half->state = STATE_TRAILERS;
     } else if (half->body_left <= left) {
         reader->at += (__u32)half->body_left;
+        reader->in_chunks += (__u16)half->body_left;
         half->line = CHUNK_BREAK;
     } else {
         half->body_left -= left;
+        reader->in_chunks += (__u16)left;
         reader->at = reader->size;
         half->state = STATE_CHUNK_DATA;
     }

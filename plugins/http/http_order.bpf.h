@@ -94,7 +94,10 @@ static __always_inline __u32 place_segment(struct __sk_buff *skb, struct http_co
     } else if (loses_sight(half)) {
         half->state = STATE_BLIND;
         half->body_left = segment->time_ns;
-    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_START) {
+        forget_body(&connection->heads[direction & 1]);
+    } else if (half->state == STATE_UNTIL_CLOSE) {
+        announce_more(&connection->heads[direction & 1], (__u32)distance);
+    } else if (half->state != STATE_START) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;
     }
@@ -126,9 +129,12 @@ static __always_inline void absorb_range(struct __sk_buff *skb, struct http_conn
     } else if (loses_sight(half)) {
         half->state = STATE_BLIND;
         half->body_left = run->now_ns;
+        forget_body(&connection->heads[run->direction & 1]);
         if (order->range_ends && end_message(half) == ADVANCE_ANSWERED)
             end_response(skb, connection, run);
-    } else if (half->state != STATE_UNTIL_CLOSE && half->state != STATE_LOST) {
+    } else if (half->state == STATE_UNTIL_CLOSE) {
+        announce_more(&connection->heads[run->direction & 1], (__u32)passed);
+    } else if (half->state != STATE_LOST) {
         limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
         half->state = STATE_LOST;
     }

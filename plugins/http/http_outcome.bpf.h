@@ -9,6 +9,7 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "http_bodies.bpf.h"
 #include "http_routes.bpf.h"
 #include "http_series.bpf.h"
 #include "http_shared.h"
@@ -28,7 +29,7 @@ struct run {
     __u16 stash;        /* 0: the bytes are the packet's; else see http_stash.bpf.h */
 };
 
-/* The time since a request began, of which the uppermost bits are not kept: up to six days. Two clocks meet here: a send stamp
+/* The time since a request began, of which the uppermost bits are not kept: up to three days. Two clocks meet here: a send stamp
  * may be a little older than a receive time. */
 static __always_inline __u64 elapsed(__u64 request, __u64 to_ns)
 {
@@ -71,6 +72,17 @@ static __noinline void keep_newest(struct http_connection *connection)
     connection->older[number & (QUEUE_LENGTH - 1)] = connection->newest;
 }
 
+/* The newest request, which has been read to its end, gets another one behind it: keeps the size of its body. */
+static __noinline void keep_body(struct http_connection *connection, __u32 direction)
+{
+    struct pipelined_body key = {connection->head.cookie, (__u16)(connection->begun - 1)};
+    __u64 bytes = announced_body(&connection->heads[direction & 1]);
+
+    if (!bytes || bpf_map_update_elem(&pipelined_bodies, &key, &bytes, BPF_ANY))
+        return;
+    connection->newest |= HAS_BODY;
+}
+
 /* Puts the request that half has just read behind those that wait for their answers. */
 static __always_inline void queue_request(struct http_connection *connection, struct http_half *half, __u32 route)
 {
@@ -93,9 +105,62 @@ static __always_inline __u64 front_request(const struct http_connection *connect
         return connection->newest;
     pair = connection->older_methods[number / 2 & (METHODS_KEPT / 2 - 1)];
     request = connection->older[number & (QUEUE_LENGTH - 1)] >> METHOD_BITS << METHOD_BITS;
-    if (unanswered(connection) > QUEUE_LENGTH + 1 && routes_are_on)
-        request = request >> REQUEST_BITS << REQUEST_BITS;
+    if (unanswered(connection) > QUEUE_LENGTH + 1)
+        request = (routes_are_on ? request >> REQUEST_BITS << REQUEST_BITS : request) | HAS_BODY; /* it may have one */
     return request | (pair >> (number & 1) * 4 & 15);
+}
+
+/* What has been read of the body of the request at the queue's front. */
+static __always_inline __u64 request_body_of_front(const struct http_connection *connection, __u32 direction)
+{
+    __u64 body = body_so_far(&connection->heads[direction & 1], &connection->halves[direction & 1]), *kept;
+    __u32 is_newest = unanswered(connection) == 1;
+
+    asm volatile("" ::: "memory");
+    if ((is_newest ? connection->newest : front_request(connection)) &
+        HAS_BODY) { /* asked for behind the body: set before that is another request's */
+        struct pipelined_body key = {connection->head.cookie, connection->done};
+
+        kept = bpf_map_lookup_elem(&pipelined_bodies, &key);
+        body = kept ? *kept : unanswered(connection) > QUEUE_LENGTH + 1 ? 0 : BODY_UNKNOWN;
+        if (kept)
+            bpf_map_delete_elem(&pipelined_bodies, &key);
+        return body;
+    }
+    return is_newest ? body : 0;
+}
+
+/* The row of sizes that belongs to the connection's row. One that was taken back is to be found anew, the next time. */
+#define LINKED_ROW(table, connection)                                                                                  \
+    ({                                                                                                                 \
+        const struct table##_key_slot *main = table##_slot(connection->row);                                           \
+        __u32 link = main ? main->link : LIMPET_OVERFLOW_ROW, place;                                                   \
+                                                                                                                       \
+        if (!table##_sizes_is_row(link)) {                                                                             \
+            link = LIMPET_OVERFLOW_ROW;                                                                                \
+            connection->row_key = 0;                                                                                   \
+        }                                                                                                              \
+        place = (link & LIMPET_ROW_NUMBER) * (limpet_shard_mask + 1) + limpet_shard();                                 \
+        (struct both_sizes *)bpf_map_lookup_elem(&table##_sizes_rows, &place);                                         \
+    })
+
+/* Counts the sizes of the request at the queue's front and of its response, which the direction reads: beside the durations, in
+ * the row that belongs to the connection's. Not static, as give_up_request. */
+__noinline int count_sizes(struct http_connection *connection, __u32 response_direction)
+{
+    const struct http_half *responses;
+    struct both_sizes *row;
+
+    if (!connection)
+        return 0;
+    row = response_direction == EGRESS ? LINKED_ROW(http_server, connection) : LINKED_ROW(http_client, connection);
+    if (!row)
+        return 0;
+    observe_size(&row->request, request_body_of_front(connection, !response_direction));
+    responses = &connection->halves[response_direction & 1];
+    if (responses->state != STATE_START)
+        observe_size(&row->response, body_so_far(&connection->heads[response_direction & 1], responses));
+    return 0;
 }
 
 /* How the request at the queue's front ended. `error`: ERROR_NONE when it is whole. */
@@ -121,6 +186,7 @@ static __always_inline struct outcome outcome_of_front(const struct http_connect
 __noinline int give_up_request(struct http_connection *connection, __u32 response_direction, __u32 error, __u64 now_ns,
                                struct peer *peer)
 {
+    __u32 level = limpet_level();
     struct http_half *responses;
     struct outcome outcome;
 
@@ -129,7 +195,9 @@ __noinline int give_up_request(struct http_connection *connection, __u32 respons
     responses = &connection->halves[response_direction & 1];
     outcome = outcome_of_front(connection, responses, (__u8)error, now_ns);
     find_row(connection, &outcome, response_direction, peer);
-    count_in_row(connection->row, &outcome, response_direction == EGRESS, limpet_level());
+    if (body_sizes_are_on && level < LIMPET_LEVEL_NO_SIZES)
+        count_sizes(connection, response_direction);
+    count_in_row(connection->row, &outcome, response_direction == EGRESS, level);
     connection->done++;
     responses->state = STATE_START;
     return 0;
@@ -176,6 +244,8 @@ __noinline int end_response(struct __sk_buff *skb, struct http_connection *conne
                                    responses->state == STATE_BLIND ? responses->body_left : run->now_ns);
         if (__builtin_expect(!is_row_of(connection, &outcome, run->direction), 0))
             find_row_of_packet(skb, connection, &outcome, run->direction);
+        if (body_sizes_are_on && run->level < LIMPET_LEVEL_NO_SIZES)
+            count_sizes(connection, run->direction);
         connection->done++;
         count_in_row(connection->row, &outcome, run->direction == EGRESS, run->level);
     }

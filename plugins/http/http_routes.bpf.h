@@ -35,7 +35,7 @@ struct {
     __uint(max_entries, ROUTES);
     __type(key, __u64); /* as fold.hash */
     __type(value, __u32);
-} route_numbers SEC(".maps");
+} route_numbers SEC(".maps") LIMPET_MAP_IF(routes_are_on);
 
 struct route_text {
     char bytes[ROUTE_TEXT_BYTES];
@@ -61,7 +61,7 @@ struct {
     __uint(max_entries, WORKLOADS);
     __type(key, __u32); /* index of the workload */
     __type(value, struct workload_routes);
-} routes_of_workloads SEC(".maps");
+} routes_of_workloads SEC(".maps") LIMPET_MAP_IF(routes_are_on);
 
 /* The beginning of a target that is cut by a segment's or a window's end. */
 struct split_target {
@@ -74,7 +74,7 @@ struct {
     __uint(max_entries, SPLIT_TARGETS);
     __type(key, __u32); /* the connection's slot */
     __type(value, struct split_target);
-} split_targets SEC(".maps");
+} split_targets SEC(".maps") LIMPET_MAP_IF(routes_are_on);
 
 static const volatile struct split_target kEmptyTarget = {};
 

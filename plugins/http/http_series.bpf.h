@@ -10,11 +10,13 @@
 #include <bpf/bpf_helpers.h>
 
 #include "http_shared.h"
+#include "http_sizes.bpf.h"
 #include "limpet/histogram.bpf.h"
 #include "limpet/series.bpf.h"
 
-#define METHODS "enum:_OTHER,GET,HEAD,POST,PUT,DELETE,CONNECT,OPTIONS,TRACE,PATCH"
 #define ERRORS "enum:,reset,timeout,truncated"
+
+const volatile __u32 first_bytes_are_on LIMPET_TAG("config|time_to_first_byte") = 1;
 
 LIMPET_BOUNDS(duration_bounds, "ns", "duration_bounds");
 
@@ -32,7 +34,7 @@ struct server_row {
                      "Time from a request's first byte to the last byte of its response, at the server.", "");
     LIMPET_HISTOGRAM(first_byte, duration_bounds, "http_server_time_to_first_byte_seconds", "ns",
                      "Time from a request's first byte to the first byte of its response, at the server.",
-                     "without=error_type");
+                     "without=error_type;if=first_bytes_are_on");
 };
 
 LIMPET_SERIES(http_server, struct server_key, struct server_row, 1024)
@@ -53,7 +55,7 @@ struct client_row {
                      "Time from a request's first byte to the last byte of its response, at the client.", "");
     LIMPET_HISTOGRAM(first_byte, duration_bounds, "http_client_time_to_first_byte_seconds", "ns",
                      "Time from a request's first byte to the first byte of its response, at the client.",
-                     "without=error_type");
+                     "without=error_type;if=first_bytes_are_on");
 };
 
 LIMPET_SERIES(http_client, struct client_key, struct client_row, 1024)
@@ -135,6 +137,18 @@ _Static_assert(sizeof(struct both_histograms) == sizeof(struct server_row) &&
                    sizeof(struct both_histograms) == sizeof(struct client_row),
                "rows hold these two and nothing else");
 
+/* The rows of durations and sizes of an outcome, tied to each other. The overflow row is many outcomes': its sizes overflow. */
+#define FIND_ROW(table, key)                                                                                           \
+    ({                                                                                                                 \
+        __u32 row = table##_find(&key);                                                                                \
+        struct table##_key_slot *slot = body_sizes_are_on && row != LIMPET_OVERFLOW_ROW ? table##_slot(row) : NULL;    \
+        struct sizes_key sizes = {key.workload, key.status, key.method};                                               \
+                                                                                                                       \
+        if (slot)                                                                                                      \
+            slot->link = table##_sizes_find(&sizes);                                                                   \
+        row;                                                                                                           \
+    })
+
 /* Finds the row of an outcome that is not the one before. `peer` is read at the client only. */
 static __noinline void find_row(struct http_connection *connection, const struct outcome *outcome,
                                 __u32 response_direction, const struct peer *peer)
@@ -146,13 +160,13 @@ static __noinline void find_row(struct http_connection *connection, const struct
     if (response_direction == EGRESS) {
         struct server_key key = {workload, outcome->route, outcome->status, outcome->method, outcome->error};
 
-        connection->row = http_server_find(&key);
+        connection->row = FIND_ROW(http_server, key);
     } else {
         struct client_key key = {workload, outcome->route, outcome->status, outcome->method, outcome->error};
 
         __builtin_memcpy(key.server_address, peer->address, sizeof(key.server_address));
         key.server_port = peer->port;
-        connection->row = http_client_find(&key);
+        connection->row = FIND_ROW(http_client, key);
     }
 }
 
@@ -166,7 +180,7 @@ static __always_inline void count_in_row(__u32 number, const struct outcome *out
         return;
     bucket = limpet_bucket(duration_bounds, outcome->duration_ns);
     limpet_observe_weighted(&row->duration, bucket, outcome->duration_ns, shift);
-    if (outcome->first_byte_ns == NO_FIRST_BYTE || level >= LIMPET_LEVEL_NO_FIRST_BYTE)
+    if (!first_bytes_are_on || outcome->first_byte_ns == NO_FIRST_BYTE || level >= LIMPET_LEVEL_NO_FIRST_BYTE)
         return;
     if (outcome->first_byte_ns != outcome->duration_ns)
         bucket = limpet_bucket(duration_bounds, outcome->first_byte_ns);

@@ -21,8 +21,9 @@
 #define QUEUE_LENGTH 8  /* pipelined requests with their own start times and routes; more have a later one's time */
 #define METHODS_KEPT 64 /* … with their own methods, which tell where answers end; more, with a mix of them, are told */
 #define METHOD_BITS 4   /* of a queued request */
-#define ROUTE_BITS 10   /* … above them, below its time */
-#define REQUEST_BITS (METHOD_BITS + ROUTE_BITS)
+#define ROUTE_BITS 10   /* … above them */
+#define HAS_BODY (1 << (METHOD_BITS + ROUTE_BITS)) /* above them: how long it is stands in pipelined_bodies */
+#define REQUEST_BITS (METHOD_BITS + ROUTE_BITS + 1)
 
 enum http_state {
     STATE_START = 0,    /* between messages */
@@ -106,13 +107,15 @@ struct http_half {
 };
 SHARED_SIZE(struct http_half, 24);
 
-/* The head that a direction has sent last, for repeat_head. */
+/* The head that a direction has sent last, for repeat_head, and how long the body behind it is. */
 struct http_head {
     __u64 hash;
-    __u32 body_length; /* its Content-Length */
-    __u16 bytes : 9;   /* 0: none */
-    __u16 misses : 7;  /* heads in a row that were not the one before */
-    __u16 route;       /* the request's; with responses that of the one counted last, whose row `row` is */
+    __u32
+        body_length; /* its Content-Length; else the bytes of the body so far, as far as they are known: see http_bodies.bpf.h */
+    __u16 bytes : 9;          /* 0: none */
+    __u16 misses : 7;         /* heads in a row that were not the one before */
+    __u16 route : ROUTE_BITS; /* the request's; with responses that of the one counted last, whose row `row` is */
+    __u16 body_high : 6;      /* of body_length, above its 32 bits */
 };
 SHARED_SIZE(struct http_head, 16);
 
@@ -140,7 +143,7 @@ struct http_connection {
     __u16 begun;     /* requests queued */
     __u16 done;      /* … and answered, or given up */
     __u16 status;    /* of the response being read */
-    __u64 newest;    /* the request queued last, start_ns << REQUEST_BITS | route << METHOD_BITS | method */
+    __u64 newest;    /* the request queued last, start_ns << REQUEST_BITS | HAS_BODY | route << METHOD_BITS | method */
     struct http_half halves[2];
 
     __u64 older[QUEUE_LENGTH]; /* requests before the newest, by number modulo QUEUE_LENGTH */

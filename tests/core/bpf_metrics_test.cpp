@@ -36,7 +36,7 @@ TEST_CASE("a table is read with its labels, where they lie and how they are deco
     const SeriesLayout& table = metrics.tables[0];
     CHECK(table.table == "every");
     CHECK(table.key_size_bytes == 28);
-    CHECK(table.slot_size_bytes == 36);
+    CHECK(table.slot_size_bytes == 40);
     CHECK(table.used_offset_bytes == 28);
     CHECK(table.row_size_bytes == 248);
 
@@ -79,6 +79,8 @@ TEST_CASE("a row's metrics are read with unit, place, options and bounds; untagg
     CHECK(metric_named(table, "every_mean_seconds").per_offset_bytes == 216);
     CHECK(table.metrics[6].name == "every_sent_bytes_total");
     CHECK(table.metrics[6].while_offset_bytes == table.metrics[6].offset_bytes);
+    CHECK(delay.switch_variable == "delays_are_on");
+    CHECK(sent.switch_variable.empty());
 }
 
 TEST_CASE("variables that the config fills are read")
@@ -87,9 +89,12 @@ TEST_CASE("variables that the config fills are read")
     REQUIRE(metrics.bounds.size() == 1);
     CHECK(metrics.bounds[0].variable == "delay_bounds");
     CHECK(metrics.bounds[0].config_key == "delay_buckets");
-    REQUIRE(metrics.config.size() == 1);
+    REQUIRE(metrics.config.size() == 2);
     CHECK(metrics.config[0].variable == "slow_ns");
     CHECK(metrics.config[0].config_key == "slow");
+    REQUIRE(metrics.switched_maps.size() == 1);
+    CHECK(metrics.switched_maps[0].map == "every_texts");
+    CHECK(metrics.switched_maps[0].variable == "delays_are_on");
     REQUIRE(metrics.ports.size() == 1);
     CHECK(metrics.ports[0].variable == "served_ports");
     CHECK(metrics.ports[0].config_key == "ports");
@@ -131,6 +136,7 @@ TEST_CASE("every mistake is reported at once, with struct and member")
           "struct wrong_row.name: \"wrong-name_total\" is not a metric name",
           "struct wrong_row.option: option \"sideways=yes\"",
           "struct wrong_row.option: without=nothing: the key has no such label",
+          "struct wrong_row.sometimes: option \"if=nobody\" is none of",
           "struct wrong_row.mean: option \"per=count\" is none of",
           "struct wrong_row.lonely: option \"per=nobody\" names no number of 8 bytes",
           "struct wrong_row.narrowed: option \"while=narrow\" names no number of 8 bytes",

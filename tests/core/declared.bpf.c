@@ -8,6 +8,7 @@
 LIMPET_BOUNDS(delay_bounds, "ns", "delay_buckets");
 
 const volatile __u64 slow_ns LIMPET_TAG("config|slow") = 0;
+const volatile __u32 delays_are_on LIMPET_TAG("config|delays") = 1;
 
 LIMPET_PORTS(served_ports, "ports");
 
@@ -16,7 +17,7 @@ struct {
     __uint(max_entries, 8);
     __type(key, __u32);
     __type(value, char[32]);
-} every_texts SEC(".maps");
+} every_texts SEC(".maps") LIMPET_MAP_IF(delays_are_on);
 
 struct every_key {
     LIMPET_LABEL(__u32, workload, "workload", "workload");
@@ -28,7 +29,7 @@ struct every_key {
 };
 
 struct every_row {
-    LIMPET_HISTOGRAM(delay, delay_bounds, "every_delay_seconds", "ns", "How long it took.", "");
+    LIMPET_HISTOGRAM(delay, delay_bounds, "every_delay_seconds", "ns", "How long it took.", "if=delays_are_on");
     LIMPET_COUNTER(sent, "every_sent_bytes_total", "bytes", "Bytes sent.", "without=error_type;with=role:client");
     LIMPET_COUNTER(received, "every_received_bytes_total", "bytes", "Bytes received.", "without=error_type");
     LIMPET_GAUGE(open, "every_open", "1", "Open now.",
@@ -48,7 +49,7 @@ int BPF_PROG(on_exec)
     struct every_key key = {};
     struct every_row *row = every_row(every_find(&key));
 
-    if (row)
+    if (row && delays_are_on)
         limpet_observe(&row->delay, delay_bounds, slow_ns);
     return 0;
 }

@@ -21,6 +21,7 @@ struct wrong_row {
     LIMPET_COUNTER(silent, "wrong_silent_total", "1", "", "");
     LIMPET_COUNTER(name, "wrong-name_total", "1", "A name with a hyphen.", "");
     LIMPET_COUNTER(option, "wrong_option_total", "1", "Options.", "without=nothing;sideways=yes");
+    LIMPET_COUNTER(sometimes, "wrong_sometimes_total", "1", "There if nobody is.", "if=nobody");
     LIMPET_COUNTER(mean, "wrong_mean_total", "1", "A counter that is a mean.", "per=count");
     LIMPET_GAUGE(lonely, "wrong_lonely", "1", "Divided by nothing.", "per=nobody");
     LIMPET_GAUGE(narrowed, "wrong_narrowed", "1", "There while something narrow is.", "while=narrow");

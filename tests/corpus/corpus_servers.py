@@ -60,7 +60,7 @@ pid {directory}/corpus-nginx.pid;
 error_log stderr crit;
 events {{ worker_connections 4096; }}
 http {{
-    log_format counted '$request_method $status $server_port';
+    log_format counted '$request_method $status $server_port $content_length $body_bytes_sent';
     access_log {log} counted;
 """ + NGINX_TEMPORARY_PATHS + """\
     keepalive_requests 10000000;

@@ -22,4 +22,5 @@ TRAFFIC = {
     "network": "Loss, duplication, reordering, receive packet steering, listeners on raw sockets",
     "scale": "Many connections",
     "durations": "Durations",
+    "sizes": "Sizes of bodies",
 }

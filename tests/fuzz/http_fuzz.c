@@ -161,6 +161,7 @@ static void make_trouble(uint32_t direction, enum trouble trouble)
 /* What a run has counted. */
 struct counts {
     uint64_t answered, failed, first_bytes, hash;
+    uint64_t request_sizes, request_bytes, response_sizes, response_bytes;
 };
 
 static uint64_t requests_of(const struct limpet_histogram *histogram)
@@ -189,6 +190,15 @@ static void add_row(struct counts *counts, const struct limpet_histogram *durati
         fail("has first bytes behind last ones", first_byte->sum, duration->sum);
 }
 
+static void add_sizes(struct counts *counts, const struct limpet_histogram *request,
+                      const struct limpet_histogram *response)
+{
+    counts->request_sizes += requests_of(request);
+    counts->request_bytes += request->sum;
+    counts->response_sizes += requests_of(response);
+    counts->response_bytes += response->sum;
+}
+
 static struct counts read_counts(void)
 {
     struct counts counts = {0};
@@ -198,6 +208,8 @@ static struct counts read_counts(void)
                 server_keys[i].key.error);
         add_row(&counts, &client_rows[i].duration, &client_rows[i].first_byte, &client_keys[i].key,
                 client_keys[i].key.error);
+        add_sizes(&counts, &server_sizes_rows[i].request, &server_sizes_rows[i].response);
+        add_sizes(&counts, &client_sizes_rows[i].request, &client_sizes_rows[i].response);
     }
     return counts;
 }
@@ -235,15 +247,32 @@ static void check_nothing_is_invented(const struct counts *counts)
         fail("loses requests between begun and done", counts->answered + counts->failed, slot.done);
 }
 
+/* Every size is of a request that is counted, or of its answer; bodies have no more bytes than were sent. */
+static void check_sizes(const struct counts *counts)
+{
+    const struct http_connection *connection = (const void *)&slot;
+    uint64_t requests = counts->answered + counts->failed, sent[2] = {streams[0].sent, streams[1].sent};
+    uint32_t direction = request_direction(connection);
+
+    if (counts->request_sizes > requests || counts->response_sizes > requests)
+        fail("has more sizes than requests", counts->request_sizes + counts->response_sizes, requests);
+    if (counts->request_bytes > (declines ? sent[0] + sent[1] : sent[direction]))
+        fail("has longer requests than were sent", counts->request_bytes, sent[direction]);
+    if (counts->response_bytes > (declines ? sent[0] + sent[1] : sent[!direction]))
+        fail("has longer answers than were sent", counts->response_bytes, sent[!direction]);
+}
+
 static void begin(uint32_t seed)
 {
     memset(&slot, 0, sizeof(slot));
     memset(&stats, 0, sizeof(stats));
     memset(server_rows, 0, sizeof(server_rows));
     memset(client_rows, 0, sizeof(client_rows));
-    server_index.used = client_index.used = 0;
+    memset(server_sizes_rows, 0, sizeof(server_sizes_rows));
+    memset(client_sizes_rows, 0, sizeof(client_sizes_rows));
+    server_index.used = client_index.used = server_sizes_index.used = client_sizes_index.used = bodies.used = 0;
     has_split_target = 0;
-    http_server_used = http_client_used = 1;
+    http_server_used = http_client_used = http_server_sizes_used = http_client_sizes_used = 1;
     for (int direction = 0; direction < 2; direction++)
         memset((char *)&streams[direction] + STREAM_BYTES, 0, sizeof(struct stream) - STREAM_BYTES);
     slot.head.cookie = 1;
@@ -293,6 +322,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         has_hidden |= play(data, size, manner);
         counts[manner] = read_counts();
         check_nothing_is_invented(&counts[manner]);
+        check_sizes(&counts[manner]);
         lost += losses();
         if (!has_hidden && !lost && memcmp(&counts[manner], &counts[WHOLE], sizeof(counts[WHOLE])))
             fail(manner == SHUFFLED ? "counts shuffled segments otherwise" : "counts single bytes otherwise",
@@ -300,6 +330,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         on_set_state(&closing, TCP_ESTABLISHED, TCP_CLOSE);
         after_close = read_counts();
         check_nothing_is_invented(&after_close);
+        check_sizes(&after_close);
     }
     return 0;
 }

@@ -31,7 +31,8 @@ struct index {
     __u32 rows[KEYS_AT_MOST];
     uint32_t used;
 };
-static struct index server_index, client_index, routes;
+static struct index server_index, client_index, server_sizes_index, client_sizes_index, routes, bodies;
+static __u64 bytes_of_bodies[KEYS_AT_MOST];
 static struct route_text route_texts_of[ROUTES];
 static struct workload_routes workload_routes;
 static struct split_target split_target;
@@ -40,6 +41,10 @@ static struct http_server_key_slot server_keys[KEYS_AT_MOST + 1];
 static struct http_client_key_slot client_keys[KEYS_AT_MOST + 1];
 static struct server_row server_rows[KEYS_AT_MOST + 1];
 static struct client_row client_rows[KEYS_AT_MOST + 1];
+static struct http_server_sizes_key_slot server_sizes_keys[KEYS_AT_MOST + 1];
+static struct http_client_sizes_key_slot client_sizes_keys[KEYS_AT_MOST + 1];
+static struct server_sizes_row server_sizes_rows[KEYS_AT_MOST + 1];
+static struct client_sizes_row client_sizes_rows[KEYS_AT_MOST + 1];
 
 static void fail(const char *what, uint64_t is, uint64_t bound)
 {
@@ -53,6 +58,39 @@ static void *find_in(struct index *index, const void *key, size_t size)
         if (!memcmp(index->keys[i], key, size))
             return &index->rows[i];
     return NULL;
+}
+
+static __u64 *find_body(const void *key)
+{
+    __u32 *place = find_in(&bodies, key, sizeof(struct pipelined_body));
+
+    return place ? &bytes_of_bodies[place - bodies.rows] : NULL;
+}
+
+/* More than these the map has room for; what is given up is not taken out. */
+static long keep_body_of(const void *key, const __u64 *bytes)
+{
+    __u64 *place = find_body(key);
+
+    if (!place && bodies.used == KEYS_AT_MOST)
+        return -7;
+    if (!place) {
+        memcpy(bodies.keys[bodies.used], key, sizeof(struct pipelined_body));
+        place = &bytes_of_bodies[bodies.used++];
+    }
+    *place = *bytes;
+    return 0;
+}
+
+/* The hash that a map stands for, and the size of its keys. */
+static struct index *index_of(const void *map, size_t *size)
+{
+    *size = map == &route_numbers ? sizeof(__u64) : map == &http_client_index ? sizeof(struct client_key) : 8;
+    return map == &route_numbers             ? &routes
+           : map == &http_server_index       ? &server_index
+           : map == &http_client_index       ? &client_index
+           : map == &http_server_sizes_index ? &server_sizes_index
+                                             : &client_sizes_index;
 }
 
 void *bpf_map_lookup_elem(const void *map, const void *key)
@@ -77,8 +115,22 @@ void *bpf_map_lookup_elem(const void *map, const void *key)
         return find_in(&server_index, key, sizeof(struct server_key));
     if (map == &http_client_index)
         return find_in(&client_index, key, sizeof(struct client_key));
+    if (map == &http_server_sizes_index)
+        return find_in(&server_sizes_index, key, sizeof(struct sizes_key));
+    if (map == &http_client_sizes_index)
+        return find_in(&client_sizes_index, key, sizeof(struct sizes_key));
+    if (map == &pipelined_bodies)
+        return find_body(key);
     if (number > KEYS_AT_MOST)
         return NULL;
+    if (map == &http_server_sizes_keys)
+        return &server_sizes_keys[number];
+    if (map == &http_client_sizes_keys)
+        return &client_sizes_keys[number];
+    if (map == &http_server_sizes_rows)
+        return &server_sizes_rows[number];
+    if (map == &http_client_sizes_rows)
+        return &client_sizes_rows[number];
     if (map == &http_server_keys)
         return &server_keys[number];
     if (map == &http_client_keys)
@@ -88,17 +140,18 @@ void *bpf_map_lookup_elem(const void *map, const void *key)
 
 long bpf_map_update_elem(const void *map, const void *key, const void *value, __u64 flags)
 {
-    struct index *index = map == &route_numbers ? &routes : map == &http_server_index ? &server_index : &client_index;
-    size_t size = map == &route_numbers       ? sizeof(__u64)
-                  : map == &http_server_index ? sizeof(struct server_key)
-                                              : sizeof(struct client_key);
+    struct index *index;
+    size_t size;
 
     (void)flags;
+    if (map == &pipelined_bodies)
+        return keep_body_of(key, value);
     if (map == &split_targets) {
         memcpy(&split_target, value, sizeof(split_target));
         has_split_target = 1;
         return 0;
     }
+    index = index_of(map, &size);
     if (index->used == KEYS_AT_MOST)
         return -1;
     memcpy(index->keys[index->used], key, size);
@@ -108,8 +161,12 @@ long bpf_map_update_elem(const void *map, const void *key, const void *value, __
 
 long bpf_map_delete_elem(const void *map, const void *key)
 {
-    (void)map, (void)key;
-    has_split_target = 0;
+    __u64 *body = map == &pipelined_bodies ? find_body(key) : NULL;
+
+    if (map == &split_targets)
+        has_split_target = 0;
+    if (body)
+        memset(bodies.keys[body - bytes_of_bodies], 0xff, sizeof(bodies.keys[0]));
     return 0;
 }
 

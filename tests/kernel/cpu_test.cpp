@@ -52,7 +52,8 @@ static_assert(sizeof(Row) == 280);
 struct KeySlot {
     uint32_t workload;
     uint32_t used;
-    uint32_t padding;
+    uint32_t generation;
+    uint32_t link;
 };
 
 struct Place {

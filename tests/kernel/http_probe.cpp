@@ -40,8 +40,15 @@ struct KeyHead {
     uint8_t error;
 };
 
-// Visits the rows of one workload: visit(key head, the row's words).
-template <typename Visit>
+// The key of sizes.
+struct SizesKey {
+    uint16_t workload;
+    uint16_t status;
+    uint32_t method;
+};
+
+// Visits the rows of one workload: visit(what the key begins with, the row's words).
+template <typename KeyHead, typename Visit>
 void for_each_row(const HttpProbe& probe, const std::string& table, uint32_t workload, Visit visit)
 {
     const int index = probe.map_fd((table + "_index").c_str()), rows = probe.map_fd((table + "_rows").c_str());
@@ -66,9 +73,11 @@ void for_each_row(const HttpProbe& probe, const std::string& table, uint32_t wor
     }
 }
 
-uint64_t count_of(const std::vector<uint64_t>& words)
+// Of the row's first or second histogram.
+uint64_t count_of(const std::vector<uint64_t>& words, int histogram = 0)
 {
-    return std::accumulate(words.begin() + 1, words.begin() + kHistogramWords, uint64_t{0});
+    const auto begin = words.begin() + histogram * static_cast<int>(kHistogramWords);
+    return std::accumulate(begin + 1, begin + kHistogramWords, uint64_t{0});
 }
 
 template <typename Counts, typename CountOf>
@@ -85,7 +94,7 @@ std::string listed(const Counts& counts, CountOf count_of)
 std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table, uint32_t workload) const
 {
     std::map<std::string, Requests> result;
-    for_each_row(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
+    for_each_row<KeyHead>(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
         Requests& requests =
             result[std::string(kMethods[head.method]) + " " + std::to_string(head.status) + kErrors[head.error]];
         requests.count += count_of(words);
@@ -95,10 +104,20 @@ std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table
     return result;
 }
 
+std::map<std::string, HttpProbe::Sizes> HttpProbe::sizes(const std::string& table, uint32_t workload) const
+{
+    std::map<std::string, Sizes> result;
+    for_each_row<SizesKey>(*this, table, workload, [&](const SizesKey& key, const std::vector<uint64_t>& words) {
+        result[std::string(kMethods[key.method]) + " " + std::to_string(key.status)] = {
+            count_of(words), words[0], count_of(words, 1), words[kHistogramWords]};
+    });
+    return result;
+}
+
 std::map<std::string, uint64_t> HttpProbe::routes(const char* table, uint32_t workload) const
 {
     std::map<std::string, uint64_t> result;
-    for_each_row(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
+    for_each_row<KeyHead>(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
         const uint32_t number = head.route;
         char text[128] = {};
         if (bpf_map_lookup_elem(map_fd("route_texts"), &number, text))
@@ -154,6 +173,16 @@ std::string Connection::counted() const
 std::string Connection::counted_routes() const
 {
     return listed(probe_.routes(table(), workload_), [](uint64_t count) { return count; });
+}
+
+std::string Connection::counted_sizes() const
+{
+    std::string text;
+    for (const auto& [name, sizes] : probe_.sizes(table() + std::string("_sizes"), workload_))
+        text += (text.empty() ? "" : "; ") + name + ": " + std::to_string(sizes.requests) + " of " +
+                std::to_string(sizes.request_bytes) + ", " + std::to_string(sizes.responses) + " of " +
+                std::to_string(sizes.response_bytes);
+    return text;
 }
 
 std::pair<uint64_t, uint64_t> Connection::sums_ns(const std::string& name) const

@@ -42,6 +42,12 @@ public:
     // Requests of one workload by "GET 200" or "GET 0 reset". `table`: http_server or http_client.
     [[nodiscard]] std::map<std::string, Requests> requests(const char* table, uint32_t workload) const;
 
+    // How many bodies of requests and responses of one workload, and their bytes together, by "GET 200".
+    struct Sizes {
+        uint64_t requests = 0, request_bytes = 0, responses = 0, response_bytes = 0;
+    };
+    [[nodiscard]] std::map<std::string, Sizes> sizes(const std::string& table, uint32_t workload) const;
+
     // How many by label http_route; "" stands for no label.
     [[nodiscard]] std::map<std::string, uint64_t> routes(const char* table, uint32_t workload) const;
 };
@@ -69,6 +75,9 @@ public:
 
     // The same by route: "/user/{id}=2, other=1".
     [[nodiscard]] std::string counted_routes() const;
+
+    // Sizes of bodies, in one line: "GET 200: 2 of 0, 2 of 4; …": requests and their bytes, responses and their bytes.
+    [[nodiscard]] std::string counted_sizes() const;
 
     // Sums of duration and time to first byte, in nanoseconds, of the requests counted as `name`.
     [[nodiscard]] std::pair<uint64_t, uint64_t> sums_ns(const std::string& name) const;

@@ -70,7 +70,8 @@ struct KeySlot {
     uint16_t port;
     uint16_t zero;
     uint32_t used;
-    uint32_t padding;
+    uint32_t generation;
+    uint32_t link;
 };
 
 template <typename T>

@@ -46,6 +46,7 @@ static __always_inline __u32 limpet_shard(void)
         key_type key;                                                                                                  \
         __u32 used;       /* 1 once `key` is whole; 0 again when the agent has taken the row back */                   \
         __u32 generation; /* of the row; written by the agent */                                                       \
+        __u32 link;       /* the probe's own, such as another table's row that belongs to this one */                  \
     };                                                                                                                 \
     struct {                                                                                                           \
         __uint(type, BPF_MAP_TYPE_HASH);                                                                               \

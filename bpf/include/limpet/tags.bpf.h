@@ -31,11 +31,16 @@
  *   "with=<label>:<value>"   a constant label; several members of one row may be one metric, told apart by it
  *   "per=<member>"           a gauge that is divided by that member of the row: a mean. No sample where that is 0
  *   "while=<member>"         no sample where that member (it may be the metric's own) is 0; not for histograms
+ *   "if=<variable>"          there is no such metric where that number in read-only data is 0. A table without metrics has
+ *                            no rows but the first two
  */
 #define LIMPET_COUNTER(member, name, unit, help, options)                                                              \
     __u64 member LIMPET_TAG("counter|" name "|" unit "|" help "|" options)
 #define LIMPET_GAUGE(member, name, unit, help, options)                                                                \
     __s64 member LIMPET_TAG("gauge|" name "|" unit "|" help "|" options)
+/* After SEC(".maps"): the map has one element where that number in read-only data is 0. */
+#define LIMPET_MAP_IF(variable) LIMPET_TAG("if|" #variable)
+
 /* `bounds` names the variable made by LIMPET_BOUNDS that holds the histogram's bucket bounds. */
 #define LIMPET_HISTOGRAM(member, bounds, name, unit, help, options)                                                    \
     struct limpet_histogram member LIMPET_TAG("histogram|" name "|" unit "|" help "|" options "|" #bounds)
