@@ -88,7 +88,9 @@ class SteeredTest(CorpusCase):
     def test_receive_packet_steering(self):
         namespace = NetworkNamespace()
         self.addCleanup(namespace.close)
-        namespace.run("/bin/sh", "-c", "for q in /sys/class/net/lo/queues/rx-*; do echo ffff > $q/rps_cpus || "
+        # a sysfs shows the devices of the namespace that it was mounted in: /sys has the host's
+        namespace.run(places.tool("unshare"), "--mount", "/bin/sh", "-ec",
+                      "mount -t sysfs inside /sys; for q in /sys/class/net/lo/queues/rx-*; do echo ffff > $q/rps_cpus || "
                       "printf %x $(((1 << $(nproc)) - 1)) > $q/rps_cpus; done")
         server = self.start_server(GoServer, wrapper=namespace.wrapper, address="127.0.0.1")
         agent = self.start_agent()
