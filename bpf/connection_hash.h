@@ -29,6 +29,20 @@ CONNECTION_INLINE __u32 connection_set(__u64 cookie)
            ((__u32)cookie & ((1 << CONNECTION_RUN_BITS) - 1));
 }
 
+#define COOKIE_EARLY (1ULL << 63) /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
+
+/* Identity of a connection whose socket does not exist yet: local port, remote port and address, host order. Two remote hosts
+ * would have to agree in 62 bits, in the time between two instructions, to be confused. A product's low bits depend on its
+ * factors' low bits alone, which all clients of a listener share; the upper ones are folded in, so that they find every set. */
+CONNECTION_INLINE __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port)
+{
+    __u64 ports = (__u64)remote_port << 16 | local_port;
+    __u64 mixed = ((__u64)remote_word << 32 | ports) * 0x9e3779b97f4a7c15ULL;
+
+    mixed = (mixed ^ mixed >> 32) * 0x9e3779b97f4a7c15ULL;
+    return mixed >> 2 | COOKIE_EARLY;
+}
+
 /* What of a slot decides whether it is given away. */
 struct connection_claim {
     __u64 cookie; /* 0: free */

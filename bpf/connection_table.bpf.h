@@ -36,7 +36,6 @@ static __always_inline int is_parser(__u32 verdict)
     return verdict - 1 < LIMPET_MAX_PARSERS - 1;
 }
 
-#define COOKIE_EARLY (1ULL << 63)   /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
 #define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
 #define OPENING_ROUNDS 1024
 

@@ -38,15 +38,6 @@ struct {
     __type(value, struct early_segment);
 } early_segments SEC(".maps");
 
-/* Identity of a connection whose socket does not exist yet: local port, remote port and address. Two remote hosts would
- * have to agree in 61 bits, in the time between two instructions, to be confused. */
-static __always_inline __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port)
-{
-    __u64 ports = (__u64)remote_port << 16 | local_port;
-
-    return ((((__u64)remote_word << 32 | ports) * 0x9e3779b97f4a7c15ULL) >> 3) | COOKIE_EARLY;
-}
-
 static __always_inline void remember_early(__u64 identity, const struct limpet_connection *connection, __u32 slot)
 {
     struct early_segment *early;

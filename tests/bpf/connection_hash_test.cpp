@@ -70,6 +70,21 @@ TEST_CASE("4,000 connections on 256 CPUs displace fewer than one in a thousand")
     CHECK(displaced(256, 4000, 50) < 4000 * 50 / 1000);
 }
 
+TEST_CASE("Early segments of one listener's clients find room as cookies do: 300 with requests under way displace none")
+{
+    std::mt19937 random(1);
+    uint32_t lost = 0;
+
+    for (uint32_t round = 0; round < 200; ++round) {
+        std::vector<uint32_t> taken(CONNECTION_SETS, 0);
+        for (uint32_t i = 0; i < 300; ++i) {
+            const auto remote_port = static_cast<uint16_t>(32768 + random() % 28000);
+            lost += ++taken[connection_set(early_identity(0x0100007f, remote_port, 8080))] > CONNECTION_WAYS;
+        }
+    }
+    CHECK(lost == 0);
+}
+
 TEST_CASE("A free slot goes first, then one without work, then the one used longest ago")
 {
     const connection_claim free{0, 9, 0}, idle{1, 9, 0}, busy{2, 1, 1}, busy_later{3, 2, 1}, wrapped{4, 0xfff0, 1};
