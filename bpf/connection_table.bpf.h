@@ -19,8 +19,10 @@
 
 _Static_assert(CONNECTION_SETS *CONNECTION_WAYS == LIMPET_CONNECTIONS, "the table has LIMPET_CONNECTIONS slots");
 _Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
-                   __builtin_offsetof(struct limpet_connection, last_used) == 64,
-               "four cache lines; the first is for reading");
+                   __builtin_offsetof(struct limpet_connection, last_used) == 64 &&
+                   __builtin_offsetof(struct limpet_connection, done) == 68 &&
+                   __builtin_offsetof(struct limpet_connection, lock) == 70,
+               "four cache lines; the first is for reading; `done` and `lock` are one word");
 
 /* Segments that parsers are shown of a connection before it is nobody's. Of one that is older than its slot they are shown
  * those alone that follow one of the other direction: it may be inside a long body, and a message begins where the talk
@@ -88,16 +90,14 @@ static __always_inline __u16 connection_age(void)
     return (__u16)(bpf_jiffies64() >> 8);
 }
 
-/* Has the two lines of this slot fetched, for connection_find and the parser. Between two segments of a connection they have
- * nearly always left the near caches. A load would hold up the program until they are there, a store does not. */
+/* Has the line fetched that every segment writes: the connection's other direction has had it last, nearly always on another
+ * CPU. A load would hold up the program until it is there, a store does not. The line in front of it is only read, and near. */
 static __always_inline void connection_touch(__u32 slot)
 {
     struct limpet_connection *connection = limpet_connection_at(slot);
 
-    if (!connection)
-        return;
-    connection->head.touched = 1;
-    connection->last_used = connection_age();
+    if (connection)
+        connection->last_used = connection_age();
 }
 
 /* The connection that holds `cookie`, and its slot's number; NULL when none does.

@@ -88,7 +88,7 @@ static __always_inline void take_over(struct limpet_socket *owner, __u64 cookie,
     connection = connection_open(cookie, 0, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, &slot);
     if (!connection)
         return;
-    connection->head.alias_plus_one = early_slot + 1;
+    connection->head.alias_plus_one = (__u16)(early_slot + 1);
     owner->slot_plus_one = early_slot + 1;
     owner->generation = generation;
 }

@@ -37,7 +37,7 @@ struct dns_half {
 
 struct dns_connection {
     struct limpet_connection_head head;
-    __u8 known[40];
+    __u8 known[48];
     __u16 of_the_agent[4];     /* last_used; no request is ever begun */
     struct dns_half halves[2]; /* received, sent */
 };

@@ -197,11 +197,11 @@ int on_segment(struct __sk_buff *skb)
                       .level = segment.level};
     int result = ADVANCE_OK;
 
-    if (!connection || !limpet_enter(&connection->head, run.direction == EGRESS))
+    if (!connection || !limpet_enter((void *)connection, run.direction == EGRESS))
         return LIMPET_PASS;
     if (!repeat(skb, connection, &run))
         result = follow(skb, connection, &run);
-    limpet_leave(&connection->head, run.direction == EGRESS);
+    limpet_leave((void *)connection, run.direction == EGRESS);
     if (result == ADVANCE_NOT_HTTP) {
         limpet_decline(skb, (struct limpet_connection *)connection);
     } else if (result != ADVANCE_OK) {

@@ -138,11 +138,13 @@ struct http_connection {
     struct http_head heads[2];
     __u32 row;     /* of the response counted last */
     __u32 row_key; /* … and what it was found by, beside its route; 0: none */
+    __u16 status;  /* of the response being read */
+    __u16 unused[3];
 
     __u16 last_used; /* the agent's */
     __u16 begun;     /* requests queued */
     __u16 done;      /* … and answered, or given up */
-    __u16 status;    /* of the response being read */
+    __u16 lock;      /* limpet_enter's */
     __u64 newest;    /* the request queued last, start_ns << REQUEST_BITS | HAS_BODY | route << METHOD_BITS | method */
     struct http_half halves[2];
 

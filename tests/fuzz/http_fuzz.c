@@ -79,8 +79,8 @@ static void deliver(uint32_t direction, uint32_t from, uint32_t to, uint32_t fla
     skb.cb[4] = time_ns >> 32;
     if (on_segment(&skb) != LIMPET_PASS)
         fail("let a segment not pass", 0, 1);
-    if (slot.head.lock)
-        fail("has not left the connection", slot.head.lock, 0);
+    if (slot.lock)
+        fail("has not left the connection", slot.lock, 0);
     if (verdict == limpet_parser_number && slot.head.verdict == LIMPET_VERDICT_UNDECIDED)
         declines++;
     if (from <= stream->got && to > stream->got)

@@ -101,24 +101,33 @@ static __always_inline struct limpet_connection *limpet_connection_at(__u32 slot
     return bpf_map_lookup_elem(&limpet_connections, &slot);
 }
 
+/* `lock` and its neighbour `done`, which the other direction may be writing: programs of Linux 5.15 exchange whole words only. */
+static __always_inline int limpet_try_to_enter(struct limpet_connection *connection)
+{
+    __u32 *word = (__u32 *)(void *)&connection->done;
+    __u32 seen = *(volatile __u32 *)word;
+
+    return !(seen >> 16) && __sync_val_compare_and_swap(word, seen, seen | 1 << 16) == seen;
+}
+
 /* Waits a while to enter where another CPU has. The clock is read for the time that this takes. Not static: the verifier looks
  * at it once. */
-__noinline int limpet_wait_a_while(struct limpet_connection_head *head)
+__noinline int limpet_wait_a_while(struct limpet_connection *connection)
 {
-    if (!head)
+    if (!connection)
         return 0;
     for (__u32 i = 0; i < LIMPET_ENTER_ROUNDS; i++) {
         bpf_ktime_get_ns();
-        if (!*(volatile __u32 *)&head->lock && !__sync_val_compare_and_swap(&head->lock, 0, 1))
+        if (limpet_try_to_enter(connection))
             return 1;
     }
     return 0;
 }
 
-static __noinline int limpet_wait(struct limpet_connection_head *head)
+static __noinline int limpet_wait(struct limpet_connection *connection)
 {
     for (__u32 i = 0; i < LIMPET_ENTER_TRIES; i++)
-        if (limpet_wait_a_while(head))
+        if (limpet_wait_a_while(connection))
             return 1;
     limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
     return 0;
@@ -127,15 +136,15 @@ static __noinline int limpet_wait(struct limpet_connection_head *head)
 /* Received segments of one connection may pass on two CPUs at once, where the network reorders them or steers them anew: a parser
  * enters before it looks at the state and leaves before it returns or declines. What is sent is in order, by the socket's
  * lock. Returns 0 where it has waited in vain: the segment is then unseen, and counted so. */
-static __always_inline int limpet_enter(struct limpet_connection_head *head, __u32 is_egress)
+static __always_inline int limpet_enter(struct limpet_connection *connection, __u32 is_egress)
 {
-    return is_egress || !__sync_val_compare_and_swap(&head->lock, 0, 1) || limpet_wait(head);
+    return is_egress || limpet_try_to_enter(connection) || limpet_wait(connection);
 }
 
-static __always_inline void limpet_leave(struct limpet_connection_head *head, __u32 is_egress)
+static __always_inline void limpet_leave(struct limpet_connection *connection, __u32 is_egress)
 {
     if (!is_egress)
-        *(volatile __u32 *)&head->lock = 0;
+        *(volatile __u16 *)&connection->lock = 0;
 }
 
 static __always_inline void limpet_claim(struct limpet_connection_head *head)

@@ -22,19 +22,18 @@ struct limpet_connection_head {
     __u8 verdict;         /* 1…15 the owner's number, 255 nobody, else undecided */
     __u8 tries;           /* segments that parsers will still be shown while nobody owns the connection */
     __u16 generation;     /* differs from that of the slot's last user */
-    __u32 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
+    __u16 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
     __u16 workload;       /* number of the workload that owns the socket; 0: unknown */
-    __u16 touched;        /* written to have the line fetched, never read */
-    __u32 lock;           /* of the direction that is received, see limpet_enter */
 };
 
 struct limpet_connection {
     struct limpet_connection_head head;
-    __u8 known[40];  /* the owner's: what it reads with every message and seldom writes */
+    __u8 known[48];  /* the owner's: what it reads with every message and seldom writes */
     __u16 last_used; /* the agent's: in units of about a second */
     __u16 begun;     /* the owner's: requests begun, and those done. Where they differ, the connection is displaced */
     __u16 done;      /* last, and counted as evicted; each is written by one direction only */
-    __u8 state[LIMPET_CONNECTION_BYTES - 70]; /* the owner's */
+    __u16 lock;      /* of the direction that is received, see limpet_enter */
+    __u8 state[LIMPET_CONNECTION_BYTES - 72]; /* the owner's */
 };
 
 #endif
