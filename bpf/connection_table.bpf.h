@@ -139,11 +139,18 @@ __noinline int connection_is_open(struct limpet_connection_head *head, __u64 coo
     return 0;
 }
 
-/* Gives `cookie` a slot, of a new generation and with a state of zeros. Both directions of a connection may come here at
+static __always_inline void set_alias(struct limpet_connection_head *head, __u32 alias, __u32 workload)
+{
+    head->workload = (__u16)workload;
+    head->alias_plus_one = (__u16)alias;
+}
+
+/* Gives `cookie` a slot, of a new generation and with a state of zeros; or, with an alias, of which `workload` is the
+ * generation, one whose state is elsewhere. Both directions of a connection may come here at
  * once: the slot is reserved by an atomic exchange, filled, then shown; who comes second waits and gets the same slot. Returns
  * NULL when another connection took the way at the same moment (the caller's segment is then lost to parsers). */
 static __always_inline struct limpet_connection *connection_open(__u64 cookie, __u32 workload, __u8 verdict, __u8 tries,
-                                                                 __u32 *slot)
+                                                                 __u32 alias, __u32 *slot)
 {
     struct limpet_connection *chosen = NULL, *candidate;
     __u32 place = connection_set(cookie);
@@ -157,7 +164,11 @@ static __always_inline struct limpet_connection *connection_open(__u64 cookie, _
         holder = *(volatile __u64 *)&candidate->head.cookie;
         if (holder == cookie || holder == (cookie | COOKIE_OPENING)) {
             *slot = place;
-            return connection_is_open(&candidate->head, cookie) ? candidate : NULL;
+            if (!connection_is_open(&candidate->head, cookie))
+                return NULL;
+            if (alias)
+                set_alias(&candidate->head, alias, workload);
+            return candidate;
         }
         if (!chosen || connection_goes_first(claim_of(candidate), claim_of(chosen))) {
             chosen = candidate;
@@ -175,8 +186,7 @@ static __always_inline struct limpet_connection *connection_open(__u64 cookie, _
     chosen->head.verdict = verdict;
     chosen->head.tries = tries;
     chosen->head.generation++;
-    chosen->head.alias_plus_one = 0;
-    chosen->head.workload = (__u16)workload;
+    set_alias(&chosen->head, alias, workload);
     chosen->last_used = connection_age();
     limpet_clear_state(chosen);
     __sync_lock_test_and_set(&chosen->head.cookie, cookie);

@@ -85,6 +85,13 @@ static __always_inline int is_worth_a_try(struct limpet_connection *connection, 
     return 1;
 }
 
+static __always_inline __u32 open_anew(struct __sk_buff *skb, __u32 offset, __u32 length_and_flags)
+{
+    skb->cb[0] = offset << 16;
+    skb->cb[1] = length_and_flags;
+    return TAP_OPEN;
+}
+
 /* Which parser is to have the packet: a number of limpet_parsers, TO_DATAGRAM or TO_NOBODY; what it needs is in skb->cb[]. */
 static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
 {
@@ -92,8 +99,8 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
     const __u8 *end = (const __u8 *)(long)skb->data_end;
     __u32 header = tcp_header_offset(data, end);
     const __u8 *tcp = data + header;
-    struct limpet_connection *connection;
-    __u32 offset, length, slot, flags, parser;
+    struct limpet_connection *connection, *aliased;
+    __u32 offset, length, slot, flags, parser, alias;
     __u64 cookie, time_ns;
     __u16 age;
 
@@ -122,17 +129,20 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
     skb->cb[3] = (__u32)time_ns;
     skb->cb[4] = time_ns >> 32;
     connection = connection_find(cookie, &slot);
-    if (__builtin_expect(!connection, 0)) {
-        skb->cb[0] = offset << 16;
-        skb->cb[1] = length | flags << LIMPET_SEGMENT_FLAGS_SHIFT;
-        return TAP_OPEN;
-    }
+    if (__builtin_expect(!connection, 0))
+        return open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT);
     connection->last_used = age = connection_age();
-    if (__builtin_expect(connection->head.alias_plus_one, 0)) {
-        slot = connection->head.alias_plus_one - 1;
-        connection = limpet_connection_at(slot);
-        if (!connection)
+    alias = connection->head.alias_plus_one;
+    if (__builtin_expect(alias, 0)) {
+        slot = alias - 1;
+        aliased = limpet_connection_at(slot);
+        if (!aliased)
             return TO_NOBODY;
+        if (aliased->head.generation != connection->head.workload) { /* displaced while it was idle */
+            __sync_lock_test_and_set(&connection->head.cookie, 0);
+            return open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT);
+        }
+        connection = aliased;
         connection->last_used = age;
     }
     parser = connection->head.verdict;
@@ -276,7 +286,7 @@ int tap_open(struct __sk_buff *skb)
         if (adopted && verdict == LIMPET_VERDICT_UNDECIDED)
             verdict = skb->ingress_ifindex ? VERDICT_ADOPTED : VERDICT_ADOPTED_EGRESS;
         connection = connection_open(cookie, owner ? owner->workload : LIMPET_WORKLOAD_UNKNOWN, verdict,
-                                     adopted ? TRIES_IF_ADOPTED : TRIES_IF_FRESH, &slot);
+                                     adopted ? TRIES_IF_ADOPTED : TRIES_IF_FRESH, 0, &slot);
     }
     if (!connection) {
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);

@@ -82,13 +82,10 @@ static __always_inline void own(struct sock *sk, struct task_struct *task, int i
 /* An accepted socket takes over the slot of its early segment: a slot of its own points there. */
 static __always_inline void take_over(struct limpet_socket *owner, __u64 cookie, __u32 early_slot, __u32 generation)
 {
-    struct limpet_connection *connection;
     __u32 slot;
 
-    connection = connection_open(cookie, 0, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, &slot);
-    if (!connection)
+    if (!connection_open(cookie, generation, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, early_slot + 1, &slot))
         return;
-    connection->head.alias_plus_one = (__u16)(early_slot + 1);
     owner->slot_plus_one = early_slot + 1;
     owner->generation = generation;
 }

@@ -10,10 +10,11 @@ from corpus_case import CorpusCase, case
 from corpus_servers import CorpusNginx
 from support import clients, places
 from support.exchange import REQUEST
-from support.servers import GoServer
+from support.servers import GoServer, Nginx
 
 IDLE_CONNECTIONS = 10_000
 CHURN_CONNECTIONS = 30_000
+DEFERRED_CONNECTIONS = 6_000  # each takes three of the 16,384 slots: one at the client, two at the server
 
 
 class ScaleTest(CorpusCase):
@@ -47,6 +48,22 @@ class ScaleTest(CorpusCase):
         for start in range(0, IDLE_CONNECTIONS, 500):
             self.ask_all(connections[start:start + 500])
         self.assert_log_counts(server, {("GET", "200"): 2 * IDLE_CONNECTIONS + 20_000})
+        self.assert_counts_equal_log(agent, server)
+
+    @case("scale", "raw sockets: 6,000 idle, more than there is room for with an early segment each; each asks twice",
+          "nginx, `listen … deferred`", "access log")
+    def test_idle_connections_of_a_deferred_listener_that_displace_each_other(self):
+        server = self.start_server(Nginx, address="127.0.0.1")
+        agent = self.start_agent()
+        connections = []
+        for _ in range(DEFERRED_CONNECTIONS):
+            connections.append(clients.connect(server.deferred_port))
+            self.addCleanup(connections[-1].close)
+            if len(connections) % 500 == 0:
+                self.ask_all(connections[-500:])
+        for start in range(0, DEFERRED_CONNECTIONS, 500):
+            self.ask_all(connections[start:start + 500])
+        self.assert_log_counts(server, {("GET", "200"): 2 * DEFERRED_CONNECTIONS})
         self.assert_counts_equal_log(agent, server)
 
     @case("scale", "ab: 30,000 connections with a request each, 100 at once, HTTP/1.0", "nginx, two workers", "access log")

@@ -23,7 +23,7 @@ struct limpet_connection_head {
     __u8 tries;           /* segments that parsers will still be shown while nobody owns the connection */
     __u16 generation;     /* differs from that of the slot's last user */
     __u16 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
-    __u16 workload;       /* number of the workload that owns the socket; 0: unknown */
+    __u16 workload;       /* number of the workload that owns the socket; 0: unknown. Beside an alias: its generation */
 };
 
 struct limpet_connection {

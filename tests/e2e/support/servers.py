@@ -128,7 +128,7 @@ user root;
 worker_processes 2;
 pid {directory}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 16384; }}
 http {{
     log_format counted '$request_method $status $server_port $body_bytes_sent $request_length $request_uri';
     access_log {log} counted;
