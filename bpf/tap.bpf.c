@@ -274,8 +274,12 @@ int tap_open(struct __sk_buff *skb)
     }
     slot = connection_set(cookie);
     connection = NULL;
-    if (is_early) { /* an early segment may come again */
+    if (is_early) { /* an early segment may come again; behind an answer it is another connection's, of the same ports */
         connection = connection_find(cookie, &slot);
+        if (connection && connection->done) {
+            __sync_lock_test_and_set(&connection->head.cookie, 0);
+            connection = NULL;
+        }
     } else if (owner && !(owner->flags & LIMPET_SOCKET_CONNECTS)) {
         connection = find_early(sk, &slot);
         if (connection)
