@@ -147,13 +147,6 @@ Done Probe::make_instance(const PluginFile& file)
     return instance_->configure();
 }
 
-uint32_t Probe::table_rows(uint32_t declared) const
-{
-    if (config_.series)
-        return *config_.series;
-    return manifest_.series ? manifest_.series : declared;
-}
-
 uint32_t Probe::shards() const
 {
     return std::min(shards_for(possible_cpus()), manifest_.shards);
@@ -193,31 +186,6 @@ Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroun
     if (const Done opened = open_tables(); !opened)
         return opened;
     return enter_parsers();
-}
-
-Done Probe::open_tables()
-{
-    BpfObject& object = loaded_->object;
-    for (const SeriesLayout& layout : declared_.tables) {
-        if (layout.metrics.empty())
-            continue; // switched off
-        const std::string& table = layout.table;
-        SeriesSource source{object.map_fd(table + "_keys"), object.map_fd(table + "_rows"),
-                            object.map_entries(table + "_keys"), shards(), object.live_variable(table + "_used")};
-        for (const KeyLabel& label : layout.labels)
-            if (label.decoder == LabelDecoder::kTextOf)
-                source.texts[label.items.front()] = {object.map_fd(label.items.front()),
-                                                     object.map_value_size_bytes(label.items.front())};
-        source.index_fd = object.map_fd(table + "_index");
-        source.free_fd = object.map_fd(table + "_free");
-        if (source.used.size() != sizeof(uint32_t))
-            return Error{0, "table " + table + " has no counter " + table + "_used; declare it with LIMPET_SERIES"};
-        Result<SeriesTable> opened = SeriesTable::open(layout, source, bounds_);
-        if (!opened)
-            return opened.error();
-        tables_.push_back(std::move(*opened));
-    }
-    return done();
 }
 
 void Probe::note_missing_programs()
@@ -355,24 +323,6 @@ void Probe::collect(const Workloads& workloads, Families& families)
         quarantine(collected.error());
 }
 
-void Probe::forget(const Workloads& workloads, SteadyTime now, std::chrono::milliseconds after)
-{
-    for (SeriesTable& table : tables_)
-        if (const Done forgotten = table.forget(workloads, now, after); !forgotten)
-            log(LogLevel::kError, config_.name, forgotten.error().text);
-}
-
-bool Probe::has_taken_rows() const
-{
-    return std::any_of(tables_.begin(), tables_.end(), [](const SeriesTable& table) { return table.has_taken_rows(); });
-}
-
-void Probe::mark_workloads(std::vector<bool>& has_rows) const
-{
-    for (const SeriesTable& table : tables_)
-        table.mark_workloads(has_rows);
-}
-
 bool Probe::is_healthy() const
 {
     return state_ == ProbeState::kActive ||
@@ -392,27 +342,6 @@ uint32_t Probe::ring_bytes() const
 int Probe::ring_fd() const
 {
     return is_running_ && loaded_ ? loaded_->object.map_fd(kRing) : -1;
-}
-
-uint32_t Probe::series() const
-{
-    uint32_t total = instance_ ? instance_->host().samples() : 0;
-    for (const SeriesTable& table : tables_)
-        total += table.rows_in_use();
-    return total;
-}
-
-uint32_t Probe::series_limit() const
-{
-    uint32_t total = 0;
-    for (const SeriesTable& table : tables_)
-        total += table.limit();
-    return manifest_.metrics.empty() ? total : total + table_rows(1024);
-}
-
-uint64_t Probe::series_overflows() const
-{
-    return stats_.total(KernelStat::kSeriesOverflow) + (instance_ ? instance_->host().dropped_samples() : 0);
 }
 
 std::vector<std::string> Probe::metric_names() const

@@ -32,21 +32,29 @@ class ScaleTest(CorpusCase):
             while not received.endswith(b"0123456789abcdef" * 2) or len(received) < 1024:
                 received += connection.recv(4096)
 
+    def ask_all_in_turn(self, connections):
+        for start in range(0, len(connections), 500):
+            self.ask_all(connections[start:start + 500])
+
+    def open_and_ask(self, port, count):
+        """Connections that have had an answer each."""
+        connections = []
+        for _ in range(count):
+            connections.append(clients.connect(port))
+            self.addCleanup(connections[-1].close)
+            if len(connections) % 500 == 0:
+                self.ask_all(connections[-500:])
+        return connections
+
     @case("scale", "raw sockets: 10,000 idle, each asks before and after; h2load in between", "Go net/http", "server's log")
     def test_10000_idle_connections_beside_a_busy_one(self):
         server = self.start_server(GoServer, address="127.0.0.1")
         agent = self.start_agent()
-        connections = []
-        for _ in range(IDLE_CONNECTIONS):
-            connections.append(clients.connect(server.port))
-            self.addCleanup(connections[-1].close)
-            if len(connections) % 500 == 0:
-                self.ask_all(connections[-500:])
+        connections = self.open_and_ask(server.port, IDLE_CONNECTIONS)
         self.assert_counts_equal_log(agent, server)
         clients.h2load(server.url(), 20_000, 1)
         self.assert_counts_equal_log(agent, server)
-        for start in range(0, IDLE_CONNECTIONS, 500):
-            self.ask_all(connections[start:start + 500])
+        self.ask_all_in_turn(connections)
         self.assert_log_counts(server, {("GET", "200"): 2 * IDLE_CONNECTIONS + 20_000})
         self.assert_counts_equal_log(agent, server)
 
@@ -55,14 +63,8 @@ class ScaleTest(CorpusCase):
     def test_idle_connections_of_a_deferred_listener_that_displace_each_other(self):
         server = self.start_server(Nginx, address="127.0.0.1")
         agent = self.start_agent()
-        connections = []
-        for _ in range(DEFERRED_CONNECTIONS):
-            connections.append(clients.connect(server.deferred_port))
-            self.addCleanup(connections[-1].close)
-            if len(connections) % 500 == 0:
-                self.ask_all(connections[-500:])
-        for start in range(0, DEFERRED_CONNECTIONS, 500):
-            self.ask_all(connections[start:start + 500])
+        connections = self.open_and_ask(server.deferred_port, DEFERRED_CONNECTIONS)
+        self.ask_all_in_turn(connections)
         self.assert_log_counts(server, {("GET", "200"): 2 * DEFERRED_CONNECTIONS})
         self.assert_counts_equal_log(agent, server)
 

@@ -110,6 +110,13 @@ const HttpProbe& probe();
 
 constexpr From kC = From::kClient;
 constexpr From kS = From::kServer;
+
+// What one side sends, in one segment.
+struct Step {
+    From side;
+    std::string payload;
+    uint8_t flags = 0;
+};
 inline const std::string kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 inline const std::string kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

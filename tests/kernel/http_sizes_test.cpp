@@ -12,12 +12,6 @@
 namespace limpet::test {
 namespace {
 
-struct Step {
-    From side;
-    std::string payload;
-    uint8_t flags = 0;
-};
-
 // `sizes`: as Connection::counted_sizes writes it.
 struct Row {
     const char* description;

@@ -13,12 +13,6 @@
 namespace limpet::test {
 namespace {
 
-struct Step {
-    From side;
-    std::string payload;
-    uint8_t flags = 0;
-};
-
 struct Row {
     const char* description;
     std::vector<Step> steps;
