@@ -64,7 +64,7 @@ struct RowMetric {
     // Of another number of the row: what a gauge is divided by, and what a sample needs to be there. No sample where it is 0.
     std::optional<uint32_t> per_offset_bytes = std::nullopt;
     std::optional<uint32_t> while_offset_bytes = std::nullopt;
-    std::string switch_variable = ""; // in .rodata: where it is 0, the metric is off. "": always on
+    std::string switch_variable = {}; // in .rodata: where it is 0, the metric is off. "": always on
 };
 
 // One LIMPET_SERIES table.
