@@ -67,8 +67,12 @@ std::vector<MeteredProgram> AgentState::metered_programs() const
 void AgentState::note_costs()
 {
     std::map<std::string, CostSoFar> costs;
-    for (const MeteredProgram& program : charge())
+    for (const MeteredProgram& program : charge()) {
         costs[program.plugin].runs += program.runs;
+        costs[program.plugin].is_measured |= cost.seconds(program.plugin, program.program).has_value();
+    }
+    for (const auto& probe : probes)
+        costs.try_emplace(probe->name(), CostSoFar{0, 0, 0, true}); // no BPF programs: nothing to measure
     for (auto& [plugin, so_far] : costs)
         so_far.kernel_seconds = cost.total_seconds(plugin);
     for (const auto& probe : probes)

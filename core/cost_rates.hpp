@@ -18,13 +18,15 @@ namespace limpet {
 struct CostSoFar {
     double kernel_seconds = 0;
     double user_seconds = 0;
-    uint64_t runs = 0; // of its programs
+    uint64_t runs = 0;        // of its programs
+    bool is_measured = false; // one of its programs has a price
 };
 
 struct CostRate {
     double kernel_share = 0; // of one core
     double user_share = 0;
     double kernel_ns_per_run = 0;
+    bool is_measured = false; // false: what it costs in the kernel is not known, and 0 here
 };
 
 class CostRates {

@@ -20,6 +20,8 @@ constexpr const char* kHead =
     ".active{color:#7c7}.degraded{color:#db6}.failed,.unsupported,.quarantined{color:#f88}}"
     "</style></head><body>";
 
+constexpr const char* kNotMeasured = "not measured yet";
+
 std::string formatted(const char* format, double value)
 {
     char text[64];
@@ -64,16 +66,23 @@ std::string probes_table(const AgentState& state)
     return html + "</table>";
 }
 
+std::string cost_in_words(const CostRate& rate)
+{
+    const std::string user = rate.user_share > 0 ? formatted(" and %.2f %% in the agent", rate.user_share * 100) : "";
+    if (!rate.is_measured)
+        return kNotMeasured + (" in the kernel" + user);
+    return formatted("%.0f ns per event", rate.kernel_ns_per_run) + ", " +
+           formatted("%.2f %% of a core in the kernel", rate.kernel_share * 100) + user;
+}
+
 // One sentence for each probe, and the tap.
 std::string cost_sentences(const AgentState& state)
 {
     std::string html = "<h2>Cost</h2><ul>";
     const auto add = [&](const std::string& plugin, const std::string& whose) {
         const CostRate rate = state.rates.of(plugin);
-        html += "<li><b>" + html_escaped(plugin) + "</b>: " + whose + " costs " +
-                formatted("%.0f ns per event", rate.kernel_ns_per_run) + ", " +
-                formatted("%.2f %% of a core in the kernel", rate.kernel_share * 100) +
-                (rate.user_share > 0 ? formatted(" and %.2f %% in the agent", rate.user_share * 100) : "") + ".</li>";
+        html += "<li><b>" + html_escaped(plugin) + "</b>: " + whose + (rate.is_measured ? " costs " : " is ") +
+                cost_in_words(rate) + ".</li>";
     };
     add(kCorePlugin, "the tap, which sees every packet,");
     for (const auto& probe : state.probes)
@@ -90,8 +99,8 @@ std::string cost_table(AgentState& state)
         const auto seconds = state.cost.seconds(program.plugin, program.program);
         const double price = state.cost.ns_per_run(program.plugin, program.program);
         html += "<tr>" + cell(program.plugin) + cell(program.program) + number_cell(std::to_string(program.runs)) +
-                number_cell(seconds ? formatted("%.0f", price) : "–") +
-                number_cell(seconds ? formatted("%.3f", *seconds) : "–") + "</tr>";
+                number_cell(seconds ? formatted("%.0f", price) : kNotMeasured) +
+                number_cell(seconds ? formatted("%.3f", *seconds) : "") + "</tr>";
     }
     return html + "</table><p>Measured in short windows. The core's maps and programs take " +
            formatted("%.1f MB", static_cast<double>(state.tap.kernel_memory_bytes()) / 1e6) + " of kernel memory.</p>";

@@ -55,12 +55,14 @@ TEST_CASE("rates are over the seconds that are remembered, and a probe that bega
     CHECK(rates.of("http").kernel_share == 0);
     for (int second = 0; second <= 20; ++second)
         rates.note(begin + std::chrono::seconds(second),
-                   {{"http", {0.01 * second, 0.001 * second, static_cast<uint64_t>(second) * 50'000}}});
+                   {{"http", {0.01 * second, 0.001 * second, static_cast<uint64_t>(second) * 50'000, second >= 15}}});
     CHECK(rates.of("http").kernel_share == Approx(0.01));
     CHECK(rates.of("http").user_share == Approx(0.001));
     CHECK(rates.of("http").kernel_ns_per_run == Approx(200));
+    CHECK(rates.of("http").is_measured);
     CHECK(rates.last_kernel_share() == Approx(0.01));
-    rates.note(begin + std::chrono::seconds(21), {{"http", {0, 0, 0}}});
+    rates.note(begin + std::chrono::seconds(21), {{"http", {0, 0, 0, false}}});
     CHECK(rates.of("http").kernel_share == 0);
+    CHECK_FALSE(rates.of("http").is_measured);
     CHECK(rates.of("dns").kernel_share == 0);
 }

@@ -46,6 +46,11 @@ class CostTest(EndToEndCase):
         self.assertGreater(spent["http", "on_segment"], 0.25 * truth)
         self.assertGreater(spent["core", "tap"], 0)
 
+    def test_what_has_not_run_yet_is_said_not_to_be_measured(self):
+        agent = self.start_agent(config=CONFIG)
+        _, _, page = agent.get("/")
+        self.assertIn("<b>http</b>: this probe is not measured yet in the kernel", page)
+
     def test_the_status_page_and_the_metrics_say_what_each_probe_costs(self):
         server = self.start_server(Nginx)
         agent = self.start_agent(config=CONFIG)
