@@ -29,10 +29,13 @@ CONNECTION_INLINE __u32 connection_set(__u64 cookie)
            ((__u32)cookie & ((1 << CONNECTION_RUN_BITS) - 1));
 }
 
-#define COOKIE_EARLY (1ULL << 63) /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
+/* Marks of what a slot holds. A cookie is far from these. */
+#define COOKIE_EARLY (1ULL << 63)     /* not a cookie but a hash of addresses and ports, see tap.bpf.c */
+#define COOKIE_OPENING (1ULL << 62)   /* another CPU is filling the slot */
+#define COOKIE_ON_NOTICE (1ULL << 61) /* see connection_table.bpf.h */
 
 /* Identity of a connection whose socket does not exist yet: local port, remote port and address, host order. Two remote hosts
- * would have to agree in 62 bits, in the time between two instructions, to be confused. A product's low bits depend on its
+ * would have to agree in 61 bits, in the time between two instructions, to be confused. A product's low bits depend on its
  * factors' low bits alone, which all clients of a listener share; the upper ones are folded in, so that they find every set. */
 CONNECTION_INLINE __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port)
 {
@@ -40,24 +43,30 @@ CONNECTION_INLINE __u64 early_identity(__u32 remote_word, __u16 remote_port, __u
     __u64 mixed = ((__u64)remote_word << 32 | ports) * 0x9e3779b97f4a7c15ULL;
 
     mixed = (mixed ^ mixed >> 32) * 0x9e3779b97f4a7c15ULL;
-    return mixed >> 2 | COOKIE_EARLY;
+    return mixed >> 3 | COOKIE_EARLY;
 }
+
+/* Whose slot goes first when there is need of one. */
+enum connection_rank {
+    RANK_FREE,
+    RANK_ON_NOTICE,
+    RANK_IDLE,
+    RANK_AT_WORK, /* a request is under way */
+    RANK_BARRED,  /* not to be taken at all */
+};
 
 /* What of a slot decides whether it is given away. */
 struct connection_claim {
-    __u64 cookie; /* 0: free */
-    __u16 last_used;
-    __u16 has_work; /* a request is under way */
+    __u64 holder; /* the cookie, with its marks */
+    __u32 rank;   /* enum connection_rank */
+    __u32 last_used;
 };
 
-/* True when slot `a` is given away rather than `b`: a free one first, then one without work, then the one used longest ago.
- * Ages wrap around. */
+/* True when slot `a` is given away rather than `b`: by rank, then the one used longest ago. Ages wrap around. */
 CONNECTION_INLINE int connection_goes_first(struct connection_claim a, struct connection_claim b)
 {
-    if (!a.cookie || !b.cookie)
-        return !a.cookie && b.cookie;
-    if (a.has_work != b.has_work)
-        return b.has_work;
+    if (a.rank != b.rank)
+        return a.rank < b.rank;
     return (__s16)(a.last_used - b.last_used) < 0;
 }
 

@@ -4,8 +4,13 @@
  *
  * Direct-mapped by hashed socket cookie (connection_hash.h), four ways; nearly every connection is found in the first, at the
  * price of one cache line. A slot stores the whole cookie; behind it stands the state of the parser that owns it.
- * A new connection takes a free way, else one without work, else the one used longest ago; what a displaced connection had in flight is
+ * A new connection takes a free way, else the one used longest ago of those without work; what a displaced connection had in flight is
  * counted (LIMPET_STAT_EVICTED), and a displaced idle connection is simply opened anew by its next request.
+ *
+ * A slot whose holder is idle may be in use all the same: another CPU has found it and is about to begin a request there. So nobody
+ * takes such a slot at once: whoever opens a connection gives notice to the way that goes next, if none is free. Its holder is not found
+ * any more, and has the notice withdrawn when it comes again; else the slot falls to the next connection of the set, which
+ * comes thousands of connections later.
  */
 #pragma once
 
@@ -24,6 +29,8 @@ _Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
                    __builtin_offsetof(struct limpet_connection, lock) == 70,
                "four cache lines; the first is for reading; `done` and `lock` are one word");
 
+_Static_assert(LIMPET_COOKIE_MARKS == (COOKIE_OPENING | COOKIE_ON_NOTICE), "what parsers are told");
+
 /* Segments that parsers are shown of a connection before it is nobody's. Of one that is older than its slot they are shown
  * those alone that follow one of the other direction: it may be inside a long body, and a message begins where the talk
  * changes sides. Its verdict holds the direction of the last segment. */
@@ -38,8 +45,8 @@ static __always_inline int is_parser(__u32 verdict)
     return verdict - 1 < LIMPET_MAX_PARSERS - 1;
 }
 
-#define COOKIE_OPENING (1ULL << 62) /* another CPU is filling the slot */
 #define OPENING_ROUNDS 1024
+#define OPENING_TRIES 3 /* others may take the same way at the same moment */
 
 /* The last connection of each set that was found to be nobody's, by its cookie. Most of a host's segments are of such
  * connections: they cost this one look, at a table that is read alone and small enough to stay near. */
@@ -118,10 +125,15 @@ static __always_inline struct limpet_connection *connection_find(__u64 cookie, _
     return NULL;
 }
 
-static __always_inline struct connection_claim claim_of(const struct limpet_connection *connection)
+static __always_inline __u64 holder_of(const struct limpet_connection *connection)
 {
-    return (struct connection_claim){connection->head.cookie, connection->last_used,
-                                     connection->begun != connection->done};
+    return *(const volatile __u64 *)&connection->head.cookie;
+}
+
+/* False when the slot is not `holder`'s any more. */
+static __always_inline int exchange_holder(struct limpet_connection *connection, __u64 holder, __u64 next)
+{
+    return __sync_val_compare_and_swap(&connection->head.cookie, holder, next) == holder;
 }
 
 /* Another CPU is opening the slot for `cookie`: waits for it, which takes it a fraction of a microsecond, unless an interrupt
@@ -139,56 +151,141 @@ __noinline int connection_is_open(struct limpet_connection_head *head, __u64 coo
     return 0;
 }
 
-static __always_inline void set_alias(struct limpet_connection_head *head, __u32 alias, __u32 workload)
+static __always_inline void connection_release(struct limpet_connection *connection, __u64 holder)
 {
-    head->workload = (__u16)workload;
-    head->alias_plus_one = (__u16)alias;
+    exchange_holder(connection, holder, 0);
 }
 
-/* Gives `cookie` a slot, of a new generation and with a state of zeros; or, with an alias, of which `workload` is the
- * generation, one whose state is elsewhere. Both directions of a connection may come here at
- * once: the slot is reserved by an atomic exchange, filled, then shown; who comes second waits and gets the same slot. Returns
- * NULL when another connection took the way at the same moment (the caller's segment is then lost to parsers). */
-static __always_inline struct limpet_connection *connection_open(__u64 cookie, __u32 workload, __u8 verdict, __u8 tries,
-                                                                 __u32 alias, __u32 *slot)
+static __always_inline struct connection_claim claim_of(const struct limpet_connection *connection)
 {
-    struct limpet_connection *chosen = NULL, *candidate;
-    __u32 place = connection_set(cookie);
-    __u64 old = 0, holder;
+    struct connection_claim claim = {holder_of(connection), RANK_FREE, connection->last_used};
 
-#pragma unroll
+    if (claim.holder & COOKIE_OPENING)
+        claim.rank = RANK_BARRED;
+    else if (claim.holder && connection->begun != connection->done)
+        claim.rank = RANK_AT_WORK;
+    else if (claim.holder)
+        claim.rank = claim.holder & COOKIE_ON_NOTICE ? RANK_ON_NOTICE : RANK_IDLE;
+    return claim;
+}
+
+/* The way of a set that goes first, but for slot `barred` - 1: its number + 1, and its claim. This and what follows is not
+ * static: the verifier looks at it once. */
+__noinline __u32 first_to_go(__u32 place, __u32 barred, struct connection_claim *claim)
+{
+    struct limpet_connection *candidate;
+    struct connection_claim other;
+    __u32 first = 0;
+
+    if (!claim)
+        return 0;
+    claim->rank = RANK_BARRED;
     for (int way = 0; way < CONNECTION_WAYS; way++, place += CONNECTION_SETS) {
         candidate = limpet_connection_at(place);
-        if (!candidate)
-            return NULL;
-        holder = *(volatile __u64 *)&candidate->head.cookie;
-        if (holder == cookie || holder == (cookie | COOKIE_OPENING)) {
-            *slot = place;
-            if (!connection_is_open(&candidate->head, cookie))
-                return NULL;
-            if (alias)
-                set_alias(&candidate->head, alias, workload);
-            return candidate;
-        }
-        if (!chosen || connection_goes_first(claim_of(candidate), claim_of(chosen))) {
-            chosen = candidate;
-            old = holder; /* as seen in this look: a later one may show the same connection, on another CPU */
-            *slot = place;
-        }
+        if (!candidate || place + 1 == barred)
+            continue;
+        other = claim_of(candidate);
+        if (other.rank == RANK_BARRED || (first && !connection_goes_first(other, *claim)))
+            continue;
+        *claim = other;
+        first = place + 1;
     }
-    if (!chosen)
-        return NULL;
-    holder = __sync_val_compare_and_swap(&chosen->head.cookie, old, cookie | COOKIE_OPENING);
-    if (holder != old)
-        return (holder & ~COOKIE_OPENING) == cookie && connection_is_open(&chosen->head, cookie) ? chosen : NULL;
-    if (old && chosen->begun != chosen->done)
+    return first;
+}
+
+/* Sees to it that the next connection of the set finds a way, if it can be had without loss. */
+static __always_inline void give_notice(__u32 set, __u32 taken)
+{
+    struct connection_claim claim = {0};
+    struct limpet_connection *next = limpet_connection_at(first_to_go(set, taken, &claim) - 1);
+
+    if (next && claim.rank == RANK_IDLE)
+        exchange_holder(next, claim.holder, claim.holder | COOKIE_ON_NOTICE);
+}
+
+/* As connection_find, for a connection that may be on notice, which is withdrawn, or that another CPU is opening. Its slot's
+ * number + 1; 0: there is none. */
+__noinline __u32 connection_recall(__u64 cookie)
+{
+    struct limpet_connection *connection;
+    __u32 place = connection_set(cookie);
+    __u64 holder;
+
+    for (int way = 0; way < CONNECTION_WAYS; way++, place += CONNECTION_SETS) {
+        connection = limpet_connection_at(place);
+        if (!connection)
+            return 0;
+        holder = holder_of(connection);
+        if ((holder & ~LIMPET_COOKIE_MARKS) != cookie)
+            continue;
+        if (holder & COOKIE_ON_NOTICE) {
+            connection->last_used = connection_age();
+            if (!exchange_holder(connection, holder, cookie))
+                continue;
+            give_notice(connection_set(cookie), place + 1); /* to another */
+        }
+        return connection_is_open(&connection->head, cookie) ? place + 1 : 0;
+    }
+    return 0;
+}
+
+/* What a slot is opened for. With an alias its state is elsewhere. */
+struct opening {
+    __u64 cookie;
+    __u32 alias_plus_one;
+    __u16 workload; /* with an alias: its generation */
+    __u8 verdict;
+    __u8 tries;
+};
+
+static __always_inline void set_alias(struct limpet_connection_head *head, const struct opening *opening)
+{
+    head->workload = opening->workload;
+    head->alias_plus_one = (__u16)opening->alias_plus_one;
+}
+
+/* Reserves a way by an atomic exchange, fills it, then shows it. 0 when another connection took it at the same moment. */
+static __always_inline __u32 take_way(const struct opening *opening)
+{
+    __u32 set = connection_set(opening->cookie), taken;
+    struct connection_claim claim = {0};
+    struct limpet_connection *chosen;
+
+    /* the alias may stand in the same set: it must not make room for what points to it */
+    taken = first_to_go(set, opening->alias_plus_one, &claim);
+    chosen = limpet_connection_at(taken - 1);
+    if (!chosen || !exchange_holder(chosen, claim.holder, opening->cookie | COOKIE_OPENING))
+        return 0;
+    if (claim.holder && chosen->begun != chosen->done)
         limpet_count(LIMPET_STAT_EVICTED);
-    chosen->head.verdict = verdict;
-    chosen->head.tries = tries;
+    chosen->head.verdict = opening->verdict;
+    chosen->head.tries = opening->tries;
     chosen->head.generation++;
-    set_alias(&chosen->head, alias, workload);
+    set_alias(&chosen->head, opening);
     chosen->last_used = connection_age();
     limpet_clear_state(chosen);
-    __sync_lock_test_and_set(&chosen->head.cookie, cookie);
-    return chosen;
+    __sync_lock_test_and_set(&chosen->head.cookie, opening->cookie);
+    give_notice(set, taken);
+    return taken;
+}
+
+/* Gives a cookie its slot: the one that it has, or one of a new generation with a state of zeros. Both directions of a connection may
+ * come here at once: who comes second waits and gets the same slot. The slot's number + 1; 0 when there is none to be had: the caller's
+ * segment is then lost to parsers. */
+__noinline __u32 connection_open(const struct opening *opening)
+{
+    struct limpet_connection *connection;
+    __u32 found = 0;
+
+    if (!opening)
+        return 0;
+    for (int i = 0; i < OPENING_TRIES && !found; i++) {
+        found = connection_recall(opening->cookie);
+        connection = limpet_connection_at(found - 1);
+        if (connection && (opening->alias_plus_one || connection->head.alias_plus_one))
+            set_alias(&connection->head, opening); /* what it stood for may be gone */
+        if (!connection)
+            found = take_way(opening);
+    }
+    return found;
 }

@@ -138,8 +138,9 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
         aliased = limpet_connection_at(slot);
         if (!aliased)
             return TO_NOBODY;
-        if (aliased->head.generation != connection->head.workload) { /* displaced while it was idle */
-            __sync_lock_test_and_set(&connection->head.cookie, 0);
+        if (aliased->head.generation != connection->head.workload ||
+            aliased->head.cookie & COOKIE_ON_NOTICE) { /* displaced while it was idle, or about to be */
+            connection_release(connection, cookie);
             return open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT);
         }
         connection = aliased;
@@ -232,17 +233,60 @@ static __always_inline __u64 identity_of_packet(const struct __sk_buff *skb)
     return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]));
 }
 
-/* The slot of a connection's early segment, where the event that hands it to the accepted socket has not come through. */
-static __always_inline struct limpet_connection *find_early(const struct bpf_sock *sk, __u32 *slot)
+/* The number + 1 of the slot of a connection's early segment, where the event that hands it to the accepted socket has not
+ * come through; 0: none. */
+static __always_inline __u32 find_early(const struct bpf_sock *sk)
 {
     __u32 ipv4 = sk->dst_ip4, ipv6 = sk->dst_ip6[3];
-    __u64 identity;
 
     asm volatile("" : "+r"(ipv4), "+r"(ipv6)); /* both loaded: else the compiler chooses their offset */
-    identity =
-        early_identity(sk->family == AF_INET6 ? ipv6 : ipv4, bpf_ntohs((__be16)sk->dst_port), (__u16)sk->src_port);
-    *slot = connection_set(identity);
-    return connection_find(identity, slot);
+    return connection_recall(
+        early_identity(sk->family == AF_INET6 ? ipv6 : ipv4, bpf_ntohs((__be16)sk->dst_port), (__u16)sk->src_port));
+}
+
+/* The slot that the connection has been given before under another name, its number + 1. An early segment may come again; behind an
+ * answer it is another connection's, of the same ports. An accepted socket takes over its early segment's. */
+static __always_inline __u32 find_earlier(const struct bpf_sock *sk, struct limpet_socket *owner, __u64 cookie)
+{
+    struct limpet_connection *connection;
+    __u32 found;
+
+    if (sk->state == TCP_LISTEN) {
+        found = connection_recall(cookie);
+        connection = limpet_connection_at(found - 1);
+        if (!connection || !connection->done)
+            return found;
+        connection_release(connection, cookie);
+        return 0;
+    }
+    if (!owner || owner->flags & LIMPET_SOCKET_CONNECTS)
+        return 0;
+    found = find_early(sk);
+    connection = limpet_connection_at(found - 1);
+    if (connection)
+        take_over(owner, cookie, found - 1, connection->head.generation);
+    return found;
+}
+
+static __always_inline __u32 open_new(const struct __sk_buff *skb, struct bpf_sock *sk,
+                                      const struct limpet_socket *owner, __u64 cookie)
+{
+    struct opening opening = {.cookie = cookie,
+                              .workload = owner ? owner->workload : LIMPET_WORKLOAD_UNKNOWN,
+                              .verdict = LIMPET_VERDICT_UNDECIDED,
+                              .tries = TRIES_IF_FRESH};
+
+    if (is_older(sk)) {
+        opening.verdict = skb->ingress_ifindex ? VERDICT_ADOPTED : VERDICT_ADOPTED_EGRESS;
+        opening.tries = TRIES_IF_ADOPTED;
+    }
+    if (owner && owner->workload == LIMPET_WORKLOAD_SELF) {
+        opening.verdict = LIMPET_VERDICT_NOBODY;
+    } else if (begins_like_tls(skb)) {
+        limpet_count(LIMPET_STAT_UNSEEN_ENCRYPTED);
+        opening.verdict = LIMPET_VERDICT_NOBODY;
+    }
+    return connection_open(&opening);
 }
 
 /* A segment of a connection without a slot. */
@@ -252,9 +296,9 @@ int tap_open(struct __sk_buff *skb)
     struct bpf_sock *sk = skb->sk;
     struct limpet_connection *connection;
     struct limpet_socket *owner;
-    __u8 verdict = LIMPET_VERDICT_UNDECIDED;
+    __u32 is_early, found;
     __u64 cookie;
-    __u32 slot, is_early, adopted;
+    __u8 verdict;
 
     if (!sk || !(skb->cb[1] & LIMPET_SEGMENT_LENGTH)) /* the end of a connection that nobody followed */
         return LIMPET_PASS;
@@ -266,46 +310,24 @@ int tap_open(struct __sk_buff *skb)
     cookie = is_early ? identity_of_packet(skb) : bpf_get_socket_cookie(skb);
     if (!cookie)
         return LIMPET_PASS;
-    if (owner && owner->workload == LIMPET_WORKLOAD_SELF) {
-        verdict = LIMPET_VERDICT_NOBODY;
-    } else if (begins_like_tls(skb)) {
-        limpet_count(LIMPET_STAT_UNSEEN_ENCRYPTED);
-        verdict = LIMPET_VERDICT_NOBODY;
-    }
-    slot = connection_set(cookie);
-    connection = NULL;
-    if (is_early) { /* an early segment may come again; behind an answer it is another connection's, of the same ports */
-        connection = connection_find(cookie, &slot);
-        if (connection && connection->done) {
-            __sync_lock_test_and_set(&connection->head.cookie, 0);
-            connection = NULL;
-        }
-    } else if (owner && !(owner->flags & LIMPET_SOCKET_CONNECTS)) {
-        connection = find_early(sk, &slot);
-        if (connection)
-            take_over(owner, cookie, slot, connection->head.generation);
-    }
-    if (!connection) {
-        adopted = is_older(sk);
-        if (adopted && verdict == LIMPET_VERDICT_UNDECIDED)
-            verdict = skb->ingress_ifindex ? VERDICT_ADOPTED : VERDICT_ADOPTED_EGRESS;
-        connection = connection_open(cookie, owner ? owner->workload : LIMPET_WORKLOAD_UNKNOWN, verdict,
-                                     adopted ? TRIES_IF_ADOPTED : TRIES_IF_FRESH, 0, &slot);
-    }
+    found = find_earlier(sk, owner, cookie);
+    if (!found)
+        found = open_new(skb, sk, owner, cookie);
+    connection = limpet_connection_at(found - 1);
     if (!connection) {
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
         return LIMPET_PASS;
     }
     if (is_early) {
-        remember_early(cookie, connection, slot);
+        remember_early(cookie, connection, found - 1);
     } else if (owner) {
-        owner->slot_plus_one = slot + 1;
+        owner->slot_plus_one = found;
         owner->generation = connection->head.generation;
     }
     verdict = connection->head.verdict;
     if (verdict == LIMPET_VERDICT_NOBODY)
         return LIMPET_PASS;
-    skb->cb[0] |= slot;
+    skb->cb[0] |= found - 1;
     if (is_parser(verdict)) { /* another CPU was faster */
         bpf_tail_call(skb, &limpet_parsers, verdict);
         return LIMPET_PASS;

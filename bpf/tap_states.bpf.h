@@ -82,9 +82,13 @@ static __always_inline void own(struct sock *sk, struct task_struct *task, int i
 /* An accepted socket takes over the slot of its early segment: a slot of its own points there. */
 static __always_inline void take_over(struct limpet_socket *owner, __u64 cookie, __u32 early_slot, __u32 generation)
 {
-    __u32 slot;
+    struct opening opening = {.cookie = cookie,
+                              .alias_plus_one = early_slot + 1,
+                              .workload = (__u16)generation,
+                              .verdict = LIMPET_VERDICT_UNDECIDED,
+                              .tries = TRIES_IF_FRESH};
 
-    if (!connection_open(cookie, generation, LIMPET_VERDICT_UNDECIDED, TRIES_IF_FRESH, early_slot + 1, &slot))
+    if (!connection_open(&opening))
         return;
     owner->slot_plus_one = early_slot + 1;
     owner->generation = generation;
@@ -117,7 +121,7 @@ static __always_inline void forget(struct sock *sk)
 {
     struct limpet_socket *owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
     struct limpet_connection *connection;
-    __u64 cookie;
+    __u64 cookie, holder;
     __u32 slot;
 
     if (!owner || !owner->slot_plus_one)
@@ -125,13 +129,14 @@ static __always_inline void forget(struct sock *sk)
     slot = owner->slot_plus_one - 1;
     owner->slot_plus_one = 0;
     connection = limpet_connection_at(slot);
-    if (connection && connection->head.generation == (__u16)owner->generation)
-        __sync_lock_test_and_set(&connection->head.cookie, 0);
+    holder = connection ? holder_of(connection) : 0;
+    if (holder && *(volatile __u16 *)&connection->head.generation == (__u16)owner->generation)
+        connection_release(connection, holder);
     cookie = bpf_get_socket_cookie(sk);
-    slot = connection_set(cookie);
-    connection = connection_find(cookie, &slot); /* what pointed to it, where it stood for another */
+    connection =
+        limpet_connection_at(connection_recall(cookie) - 1); /* what pointed to it, where it stood for another */
     if (connection)
-        __sync_lock_test_and_set(&connection->head.cookie, 0);
+        connection_release(connection, cookie);
 }
 
 static __always_inline int follow_state(struct sock *sk, int old_state, int new_state, int is_second)

@@ -61,7 +61,7 @@ static __always_inline void take_frame(struct __sk_buff *skb, struct dns_connect
     __u32 length = bpf_ntohs(half->length);
     __u32 body = length - HEADER_BYTES, seen = run->end - run->position;
     struct message message = {
-        .socket = connection->head.cookie,
+        .socket = limpet_cookie_of(&connection->head),
         .workload = connection->head.workload,
         .is_egress = run->is_egress != 0,
         .body = run->position,

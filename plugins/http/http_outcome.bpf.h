@@ -75,7 +75,7 @@ static __noinline void keep_newest(struct http_connection *connection)
 /* The newest request, which has been read to its end, gets another one behind it: keeps the size of its body. */
 static __noinline void keep_body(struct http_connection *connection, __u32 direction)
 {
-    struct pipelined_body key = {connection->head.cookie, (__u16)(connection->begun - 1)};
+    struct pipelined_body key = {limpet_cookie_of(&connection->head), (__u16)(connection->begun - 1)};
     __u64 bytes = announced_body(&connection->heads[direction & 1]);
 
     if (!bytes || bpf_map_update_elem(&pipelined_bodies, &key, &bytes, BPF_ANY))
@@ -119,7 +119,7 @@ static __always_inline __u64 request_body_of_front(const struct http_connection 
     asm volatile("" ::: "memory");
     if ((is_newest ? connection->newest : front_request(connection)) &
         HAS_BODY) { /* asked for behind the body: set before that is another request's */
-        struct pipelined_body key = {connection->head.cookie, connection->done};
+        struct pipelined_body key = {limpet_cookie_of(&connection->head), connection->done};
 
         kept = bpf_map_lookup_elem(&pipelined_bodies, &key);
         body = kept ? *kept : unanswered(connection) > QUEUE_LENGTH + 1 ? 0 : BODY_UNKNOWN;

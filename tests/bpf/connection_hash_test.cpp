@@ -32,7 +32,7 @@ struct Host {
 // Opens `live` connections at a time on random CPUs, `rounds` generations of them, all with work; counts displaced ones.
 uint32_t displaced(uint32_t cpus, uint32_t live, uint32_t rounds)
 {
-    std::vector<connection_claim> table(CONNECTION_SETS * CONNECTION_WAYS, connection_claim{0, 0, 0});
+    std::vector<connection_claim> table(CONNECTION_SETS * CONNECTION_WAYS, connection_claim{0, RANK_FREE, 0});
     std::mt19937 random(1);
     Host host(cpus);
     uint32_t lost = 0;
@@ -46,11 +46,11 @@ uint32_t displaced(uint32_t cpus, uint32_t live, uint32_t rounds)
                 if (connection_goes_first(table[place], table[chosen]))
                     chosen = place;
             }
-            lost += table[chosen].cookie != 0;
-            table[chosen] = {cookie, static_cast<uint16_t>(round), 1};
+            lost += table[chosen].rank != RANK_FREE;
+            table[chosen] = {cookie, RANK_AT_WORK, static_cast<uint16_t>(round)};
         }
         for (connection_claim& claim : table)
-            claim.cookie = 0;
+            claim.rank = RANK_FREE;
     }
     return lost;
 }
@@ -85,12 +85,14 @@ TEST_CASE("Early segments of one listener's clients find room as cookies do: 300
     CHECK(lost == 0);
 }
 
-TEST_CASE("A free slot goes first, then one without work, then the one used longest ago")
+TEST_CASE("A free slot goes first, then one on notice, an idle one, one at work; of equals the one used longest ago")
 {
-    const connection_claim free{0, 9, 0}, idle{1, 9, 0}, busy{2, 1, 1}, busy_later{3, 2, 1}, wrapped{4, 0xfff0, 1};
+    const connection_claim free{0, RANK_FREE, 9}, on_notice{1, RANK_ON_NOTICE, 9}, idle{2, RANK_IDLE, 8};
+    const connection_claim busy{3, RANK_AT_WORK, 1}, busy_later{4, RANK_AT_WORK, 2}, wrapped{5, RANK_AT_WORK, 0xfff0};
 
-    CHECK(connection_goes_first(free, idle));
-    CHECK_FALSE(connection_goes_first(idle, free));
+    CHECK(connection_goes_first(free, on_notice));
+    CHECK(connection_goes_first(on_notice, idle));
+    CHECK_FALSE(connection_goes_first(idle, on_notice));
     CHECK(connection_goes_first(idle, busy));
     CHECK_FALSE(connection_goes_first(busy, idle));
     CHECK(connection_goes_first(busy, busy_later));

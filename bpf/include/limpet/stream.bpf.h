@@ -147,6 +147,14 @@ static __always_inline void limpet_leave(struct limpet_connection *connection, _
         *(volatile __u16 *)&connection->lock = 0;
 }
 
+#define LIMPET_COOKIE_MARKS (3ULL << 61) /* the agent's own, where a slot is about to change hands */
+
+/* What the connection is called: the cookie of its socket, or what stands for one that has none yet. */
+static __always_inline __u64 limpet_cookie_of(const struct limpet_connection_head *head)
+{
+    return head->cookie & ~LIMPET_COOKIE_MARKS;
+}
+
 static __always_inline void limpet_claim(struct limpet_connection_head *head)
 {
     head->verdict = limpet_parser_number;

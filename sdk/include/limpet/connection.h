@@ -18,7 +18,7 @@
 #define LIMPET_CONNECTION_BYTES 256
 
 struct limpet_connection_head {
-    __u64 cookie;         /* of the socket; 0: free */
+    __u64 cookie;         /* of the socket, see limpet_cookie_of; 0: free */
     __u8 verdict;         /* 1…15 the owner's number, 255 nobody, else undecided */
     __u8 tries;           /* segments that parsers will still be shown while nobody owns the connection */
     __u16 generation;     /* differs from that of the slot's last user */
