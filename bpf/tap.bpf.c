@@ -27,6 +27,7 @@
 #include "limpet/tick.bpf.h"
 #include "limpet/workload.bpf.h"
 #include "tap_datagram.bpf.h"
+#include "tap_sample.bpf.h"
 #include "tap_states.bpf.h"
 #include "tap_timing.bpf.h"
 
@@ -99,7 +100,8 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
     const __u8 *end = (const __u8 *)(long)skb->data_end;
     __u32 header = tcp_header_offset(data, end);
     const __u8 *tcp = data + header;
-    struct limpet_connection *connection, *aliased;
+    struct limpet_connection *connection, *holder, *aliased;
+    enum sample_membership membership = MEMBER;
     __u32 offset, length, slot, flags, parser, alias;
     __u64 cookie, time_ns;
     __u16 age;
@@ -119,6 +121,11 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
     if (!cookie || tcp[13] & TCP_FLAG_SYN)
         return TO_NOBODY;
 
+    if (__builtin_expect(limpet_level_in(control) >= LIMPET_LEVEL_SAMPLED, 0)) {
+        membership = membership_of(data, tcp, control);
+        if (membership == OUTSIDER)
+            return TO_NOBODY;
+    }
     flags |= limpet_level_in(control) << (LIMPET_SEGMENT_LEVEL_SHIFT - LIMPET_SEGMENT_FLAGS_SHIFT);
     slot = connection_set(cookie);
     if (is_known_as_nobodys(cookie, slot))
@@ -130,8 +137,9 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
     skb->cb[4] = time_ns >> 32;
     connection = connection_find(cookie, &slot);
     if (__builtin_expect(!connection, 0))
-        return open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT);
+        return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
     connection->last_used = age = connection_age();
+    holder = connection;
     alias = connection->head.alias_plus_one;
     if (__builtin_expect(alias, 0)) {
         slot = alias - 1;
@@ -147,6 +155,9 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
         connection->last_used = age;
     }
     parser = connection->head.verdict;
+    if (__builtin_expect(limpet_level_in(control) >= LIMPET_LEVEL_SAMPLED, 0) && is_parser(parser) &&
+        !is_followed(holder, connection, cookie, membership, control))
+        return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
     if (__builtin_expect(!is_parser(parser), 0)) {
         if (!is_worth_a_try(connection, flags)) {
             if (connection->head.verdict == LIMPET_VERDICT_NOBODY)

@@ -98,9 +98,9 @@ int BPF_PROG(on_switch, _Bool is_preempted, struct task_struct *previous, struct
     __u64 now;
     __u8 era;
 
-    if (!stats)
+    if (!stats || limpet_level_in(stats->values[LIMPET_STAT_CONTROL]) >= LIMPET_LEVEL_NO_DURATIONS)
         return 0;
-    era = stats->values[LIMPET_STAT_CONTROL] >> 8;
+    era = LIMPET_ERA_IN(stats->values[LIMPET_STAT_CONTROL]);
     now = run_queue_clock(next);
     leave(previous, is_preempted, now, era);
     arrive(next, now, era);

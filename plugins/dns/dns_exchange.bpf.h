@@ -102,7 +102,7 @@ static __always_inline void end_wait(struct __sk_buff *skb, struct message *mess
         message->workload = query.workload;
     code = code_of(skb, message, question, number);
     if (message->is_egress)
-        count_served(&query, message->workload, code_label((__u16)code), duration_ns);
+        count_served(&query, message->workload, code_label((__u16)code), duration_ns, !message->peer);
     else
         count_lookup(&query, code_label((__u16)code), ERROR_NONE, duration_ns);
     if (!(message->flags & FLAG_IS_TRUNCATED))

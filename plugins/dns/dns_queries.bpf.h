@@ -83,22 +83,31 @@ static __always_inline void let_go(struct query *query, __u64 key)
     __sync_lock_test_and_set(&query->key, key);
 }
 
+/* Connections may be sampled, datagrams are not. */
+static __always_inline __u32 weight_shift(int is_stream)
+{
+    return is_stream ? limpet_weight_shift(limpet_level()) : 0;
+}
+
 static __always_inline void count_lookup(const struct query *query, __u8 code, __u8 error, __u64 duration_ns)
 {
     struct lookup_key key = {query->workload, query->name, query->type, code, error};
     struct lookup_row *row = dns_lookup_row(dns_lookup_find(&key));
 
     if (row)
-        limpet_observe(&row->duration, duration_bounds, duration_ns);
+        limpet_observe_weighted(&row->duration, limpet_bucket(duration_bounds, duration_ns), duration_ns,
+                                weight_shift(!query->server));
 }
 
-static __always_inline void count_served(const struct query *query, __u32 workload, __u8 code, __u64 duration_ns)
+static __always_inline void count_served(const struct query *query, __u32 workload, __u8 code, __u64 duration_ns,
+                                         int is_stream)
 {
     struct server_key key = {(__u16)workload, query->type, code};
     struct server_row *row = dns_server_row(dns_server_find(&key));
 
     if (row)
-        limpet_observe(&row->duration, duration_bounds, duration_ns);
+        limpet_observe_weighted(&row->duration, limpet_bucket(duration_bounds, duration_ns), duration_ns,
+                                weight_shift(is_stream));
 }
 
 /* Nobody answers a held query any more. A server that does not answer is not a fault of ours and not counted. Where this

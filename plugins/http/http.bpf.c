@@ -157,6 +157,8 @@ static __always_inline int is_plain(const struct http_connection *connection, co
     const struct http_half *half = &connection->halves[direction & 1];
     const struct http_head *head = &connection->heads[direction & 1];
 
+    if (__builtin_expect(head->route == ROUTE_SHED, 0) && segment->level < LIMPET_LEVEL_NO_ROUTES)
+        return 0;
     return head->bytes && half->next_sequence == segment->sequence && !(segment->flags & ~LIMPET_SEGMENT_EGRESS) &&
            half->state == STATE_START && !(half->flags & (HALF_HAS_FIN | HALF_HAS_AHEAD)) &&
            segment->length >= head->bytes && (head->misses < MISSES_IN_A_ROW || !(connection->begun & 15));

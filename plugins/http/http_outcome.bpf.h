@@ -88,6 +88,8 @@ static __always_inline void queue_request(struct http_connection *connection, st
 {
     if (unanswered(connection)) /* pipelined: else the second pair of lines need not be touched */
         keep_newest(connection);
+    if (__builtin_expect(route == ROUTE_SHED, 0))
+        route = ROUTE_OTHER;
     connection->newest = half->first_ns << REQUEST_BITS | route << METHOD_BITS | half->method;
     connection->begun++;
     half->flags |= HALF_IS_CONFIRMED;

@@ -21,6 +21,8 @@
 #define ROUTE_OTHER 0
 #define ROUTE_NONE 1 /* its text stays empty, so that there is no label */
 #define ROUTE_FIRST 2
+#define ROUTE_SHED                                                                                                     \
+    (ROUTES - 1) /* counts as ROUTE_OTHER; was not looked for at LIMPET_LEVEL_NO_ROUTES, and is to be later */
 #define SPLIT_TARGETS 1024
 #define WORKLOADS 1024 /* LIMPET_WORKLOAD_LIMIT: a number's index is below */
 
@@ -137,7 +139,7 @@ static __always_inline __u32 number_new_route(struct reader *reader, const __u64
     __u32 number, *found;
 
     /* templates, which are few, always find room */
-    if (route_count + (fold_of(reader)->templates ? 0 : TEMPLATES) >= ROUTES)
+    if (route_count + (fold_of(reader)->templates ? 0 : TEMPLATES) >= ROUTE_SHED)
         return ROUTE_OTHER;
     number = __sync_fetch_and_add(&route_count, 1);
     text = bpf_map_lookup_elem(&route_texts, &number);
@@ -257,6 +259,8 @@ static __always_inline __u16 route_of(struct reader *reader, const struct __sk_b
 {
     if (!routes_are_on)
         return ROUTE_NONE;
+    if (limpet_segment_of(skb).level >= LIMPET_LEVEL_NO_ROUTES)
+        return ROUTE_SHED;
     if (!reader->target && !join_target(reader, limpet_segment_of(skb).slot))
         return ROUTE_OTHER;
     return fold_target(reader) ? (__u16)number_of_route(reader, workload) : ROUTE_NONE;

@@ -157,6 +157,10 @@ static __always_inline __u64 limpet_cookie_of(const struct limpet_connection_hea
 
 static __always_inline void limpet_claim(struct limpet_connection_head *head)
 {
+    struct limpet_stats *stats = limpet_stats_row();
+
+    if (stats && LIMPET_SALT_IN(stats->values[LIMPET_STAT_CONTROL])) /* connections are, or have been, sampled */
+        head->tries = LIMPET_EPOCH_IN(stats->values[LIMPET_STAT_CONTROL]);
     head->verdict = limpet_parser_number;
 }
 
