@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <utility>
 
 #include "log.hpp"
 #include "reload.hpp"
@@ -48,6 +49,7 @@ public:
             if (is_tick) {
                 state_.tick();
                 tick_at_ = now + kTickEvery;
+                govern(now);
             }
             if (now >= forget_at_) {
                 state_.forget(forget_after_);
@@ -72,12 +74,22 @@ private:
         return now + std::clamp<steady_clock::duration>(forget_after_ / 4, kForgetAtMostEvery, kForgetAtLeastEvery);
     }
 
+    // Near a limit not without new prices: once the window is closed.
+    void govern(steady_clock::time_point now)
+    {
+        is_governing_ = state_.governor.is_near(state_.rates.last_kernel_share());
+        if (!is_governing_)
+            state_.govern();
+        else if (!is_window_open_)
+            cost_at_ = now;
+    }
+
     void measure_cost(steady_clock::time_point now)
     {
         const std::vector<MeteredProgram> programs = state_.metered_programs();
         if (is_window_open_)
             cost_at_ = now + close_window(programs, now);
-        else if (state_.cost.has_news(programs))
+        else if (is_governing_ || state_.cost.has_news(programs))
             cost_at_ = now + open_window(programs, now);
         else
             cost_at_ = now + kCostWindowRetry;
@@ -98,10 +110,12 @@ private:
 
     steady_clock::duration close_window(const std::vector<MeteredProgram>& programs, steady_clock::time_point now)
     {
-        if (!state_.cost.has_news(programs) && now - window_since_ < kLongestCostWindow)
+        if (!is_governing_ && !state_.cost.has_news(programs) && now - window_since_ < kLongestCostWindow)
             return kCostWindowLength;
         state_.end_cost_window();
         is_window_open_ = false;
+        if (std::exchange(is_governing_, false))
+            state_.govern();
         return state_.cost.lacks_price(programs) ? kCostWindowRetry : kCostWindowEvery;
     }
 
@@ -115,6 +129,7 @@ private:
     steady_clock::time_point cost_at_;
     steady_clock::time_point window_since_;
     bool is_window_open_ = false;
+    bool is_governing_ = false; // as soon as prices are new
     bool has_complained_ = false;
 };
 

@@ -2,6 +2,8 @@
 #include "agent_state.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 #include <linux/membarrier.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -13,6 +15,9 @@ namespace limpet {
 namespace {
 
 constexpr int kEmptyBatches = 5;
+constexpr uint64_t kEndedLease = 1; // jiffies: long ago
+
+constexpr int kAgeShift = 8; // of jiffies: limpet_connection.last_used
 
 constexpr uint64_t kFewestTimedRuns = 20; // for a new average
 
@@ -154,8 +159,64 @@ void AgentState::drain()
 // The words by which programs know what they may do.
 void AgentState::command(KernelStats& stats) const
 {
-    stats.set_control(uint64_t{era} << 8);
-    stats.set_lease(lease.until_jiffies());
+    stats.set_control(sample.control() | uint64_t{era} << 8);
+    stats.set_lease(governor.level() == level::kPaused ? kEndedLease : lease.until_jiffies());
+}
+
+void AgentState::command_all()
+{
+    command(tap.stats());
+    for (const auto& probe : probes)
+        command(probe->stats());
+}
+
+void AgentState::change_level(uint32_t before)
+{
+    const uint32_t now = governor.level();
+    char figures[96];
+    std::snprintf(figures, sizeof(figures), "limits.kernel_cpu is %.2f %% of a core, %.2f %% used: level %u, ",
+                  governor.limit() * 100, governor.used() * 100, now);
+    log(now > before ? LogLevel::kWarn : LogLevel::kInfo, "agent", figures + description_of(now));
+    const bool has_waited = before >= level::kNoDurations && now < level::kNoDurations;
+    if (has_waited || before == level::kPaused)
+        ++era; // what programs have noted before has a gap behind it
+    if (before == level::kPaused)
+        paused_connections += tap.forget_all_connections();
+    sample.set_level(now, tap.connections(), governor.connections(), std::chrono::steady_clock::now());
+    has_said_exhausted = false;
+    cost.expect_change();
+    command_all();
+}
+
+void AgentState::govern()
+{
+    charge();
+    const auto now = std::chrono::steady_clock::now();
+    const double seconds = std::chrono::duration<double>(now - std::exchange(governed_at, now)).count();
+    const double used = cost.take_recent_seconds() / seconds;
+    const uint64_t runs = tap.stats().total(KernelStat::kRuns0);
+    const double rate = static_cast<double>(runs - std::exchange(governed_runs, runs)) / seconds;
+    const uint32_t before = governor.level();
+    if (governor.step(now, {used, rate, number_of_connections()}) != before)
+        change_level(before);
+    else if (sample.step(tap.connections(), now))
+        command_all();
+    if (governor.is_exhausted() && !std::exchange(has_said_exhausted, true))
+        log(LogLevel::kWarn, "agent",
+            "limits.kernel_cpu is not kept: nothing more can be left out, " +
+                std::to_string(std::lround(governor.connections())) +
+                " ends of connections are too few for a smaller sample");
+}
+
+// With requests in the last epoch; not looked for where no limit is near.
+double AgentState::number_of_connections()
+{
+    const Result<uint64_t> now = tap.jiffies();
+    if (!now || !governor.is_near(rates.last_kernel_share()))
+        return 0;
+    const uint64_t epoch = static_cast<uint64_t>(ConnectionSample::kEpoch.count()) * jiffies_per_second();
+    return sample.number_of(tap.connections(), static_cast<uint16_t>(*now >> kAgeShift),
+                            static_cast<uint16_t>(epoch >> kAgeShift));
 }
 
 // In this order: while programs rest, nothing is written to a connection that is being forgotten.
@@ -181,9 +242,7 @@ void AgentState::renew_lease()
     if (has_rested)
         resume();
     lease.renew(*now);
-    command(tap.stats());
-    for (const auto& probe : probes)
-        command(probe->stats());
+    command_all();
     if (has_rested)
         tap.adopt_again(); // sockets that were made meanwhile
 }

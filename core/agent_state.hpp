@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "connection_sample.hpp"
 #include "container_names.hpp"
 #include "cost_meter.hpp"
 #include "cost_rates.hpp"
+#include "governor.hpp"
 #include "lease.hpp"
 #include "owned_fd.hpp"
 #include "probe.hpp"
@@ -29,7 +31,7 @@ inline constexpr const char* kCorePlugin = "core"; // the tap, in metrics by plu
 struct AgentState {
     AgentState(Tap loaded_tap, Workloads its_workloads, const Config& config)
         : container_names(config.names), tap(std::move(loaded_tap)), workloads(std::move(its_workloads)),
-          lease(config.limits.lease, jiffies_per_second())
+          lease(config.limits.lease, jiffies_per_second()), governor(config.limits.kernel_cpu, config.limits.may_pause)
     {
         workloads.set_container_names(container_names);
     }
@@ -46,6 +48,11 @@ struct AgentState {
     double own_ns_per_run = 0;
     CostRates rates;
     Lease lease;
+    Governor governor;
+    ConnectionSample sample;
+    std::chrono::steady_clock::time_point governed_at{};
+    uint64_t governed_runs = 0; // of the tap, then
+    bool has_said_exhausted = false;
     uint8_t era = 0;                 // programs have rested so many times
     uint64_t paused_connections = 0; // that were forgotten for it
     std::chrono::duration<double> last_scrape{0};
@@ -70,12 +77,17 @@ struct AgentState {
     void forget(std::chrono::milliseconds after);
     // Once a second: what probes do as time passes.
     void tick();
+    // Keeps limits.kernel_cpu: by the runs since the last call at the prices of now.
+    void govern();
 
 private:
     [[nodiscard]] TapShare tap_share();
     void add_parsers(std::vector<MeteredProgram>& programs) const;
     void resume();
     void note_costs();
+    [[nodiscard]] double number_of_connections();
+    void change_level(uint32_t before);
+    void command_all();
     void command(KernelStats& stats) const;
 };
 

@@ -53,6 +53,8 @@ struct AgentConfig {
 
 // [limits]: what limpet may cost.
 struct LimitsConfig {
+    double kernel_cpu = 0;                   // share of one core, 0.001…100; 0: no limit
+    bool may_pause = false;                  // where sampling does not suffice
     std::chrono::milliseconds lease{10'000}; // 2 s…10 min
 
     bool operator==(const LimitsConfig&) const = default;

@@ -1,18 +1,60 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config_limits.hpp"
 
+#include <charconv>
 #include <cmath>
+#include <string_view>
 
 namespace limpet {
 namespace {
 
 constexpr double kShortestLease = 2; // it is renewed once a second
 constexpr double kLongestLease = 600;
+constexpr double kFloor = 0.001; // of a core
+constexpr double kMostPercent = 10'000;
+
+// "5%" of one core.
+std::optional<double> share_of_core(std::string_view text)
+{
+    double number = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    const bool is_percent = error == std::errc{} && std::string_view(rest, text.data() + text.size()) == "%";
+    return is_percent && number >= 0 && number <= kMostPercent ? std::optional(number / 100) : std::nullopt;
+}
+
+void read_kernel_cpu(TableReader& table, LimitsConfig& limits)
+{
+    const std::optional<std::string> text = table.text("kernel_cpu");
+    if (!text)
+        return;
+    const std::optional<double> share = text->empty() ? 0 : share_of_core(*text);
+    if (!share)
+        table.problem("kernel_cpu", "\"" + *text + "\" is not a part of a core such as \"5%\"");
+    else if (!text->empty() && *share < kFloor)
+        table.problem("kernel_cpu", "\"" + *text +
+                                        "\" is below the floor of \"0.1%\": what the tap alone costs with about 10,000 "
+                                        "packets a second; use more, or disable the probes");
+    else
+        limits.kernel_cpu = *share;
+}
+
+void read_below_floor(TableReader& table, LimitsConfig& limits)
+{
+    const std::optional<std::string> text = table.text("below_floor");
+    if (!text)
+        return;
+    if (*text == "pause" || *text == "sample")
+        limits.may_pause = *text == "pause";
+    else
+        table.problem("below_floor", "\"" + *text + "\" is neither \"sample\" nor \"pause\"");
+}
 
 } // namespace
 
 void read_limits(TableReader& table, LimitsConfig& limits)
 {
+    read_kernel_cpu(table, limits);
+    read_below_floor(table, limits);
     if (const std::optional<double> seconds = table.duration_seconds("lease", kShortestLease, kLongestLease))
         limits.lease = std::chrono::milliseconds(std::lround(*seconds * 1000));
     table.report_unknown();

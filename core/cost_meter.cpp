@@ -11,6 +11,8 @@ namespace {
 
 const std::pair<std::string, std::string> kTap{"core", "tap"};
 
+constexpr double kDistrust = 32; // of what old windows have seen
+
 uint64_t all_runs(const std::vector<MeteredProgram>& programs)
 {
     uint64_t total = 0;
@@ -31,12 +33,25 @@ void RunPrice::observe(uint64_t runs, uint64_t total_ns)
 
 void RunPrice::charge(uint64_t runs)
 {
-    unpriced_runs_ += static_cast<double>(runs < last_runs_ ? runs : runs - last_runs_);
+    const auto added = static_cast<double>(runs < last_runs_ ? runs : runs - last_runs_);
+    unpriced_runs_ += added;
+    recent_runs_ += added;
     last_runs_ = runs;
     if (observed_runs_ <= 0)
         return;
     seconds_ += unpriced_runs_ * ns_per_run() / 1e9;
     unpriced_runs_ = 0;
+}
+
+double RunPrice::take_recent_seconds()
+{
+    return std::exchange(recent_runs_, 0) * ns_per_run() / 1e9;
+}
+
+void RunPrice::expect_change()
+{
+    observed_runs_ /= kDistrust;
+    observed_ns_ /= kDistrust;
 }
 
 std::optional<double> RunPrice::seconds() const
@@ -124,6 +139,20 @@ void CostMeter::observe(const std::string& plugin, const std::string& program, u
 {
     const auto of_clock_ns = static_cast<uint64_t>(static_cast<double>(runs) * clock_ns());
     prices_[{plugin, program}].observe(runs, total_ns - std::min(total_ns, of_clock_ns));
+}
+
+double CostMeter::take_recent_seconds()
+{
+    double seconds = 0;
+    for (auto& [key, price] : prices_)
+        seconds += price.take_recent_seconds();
+    return seconds;
+}
+
+void CostMeter::expect_change()
+{
+    for (auto& [key, price] : prices_)
+        price.expect_change();
 }
 
 bool CostMeter::lacks_price(const std::vector<MeteredProgram>& programs) const

@@ -52,6 +52,10 @@ public:
 
     // Nothing until the first window with runs.
     [[nodiscard]] std::optional<double> seconds() const;
+    // What the runs since the last call cost at the price of now.
+    double take_recent_seconds();
+    // What a run costs is about to change: the next window is to weigh more than those before.
+    void expect_change();
     [[nodiscard]] double ns_per_run() const { return observed_runs_ > 0 ? observed_ns_ / observed_runs_ : 0; }
 
 private:
@@ -59,6 +63,7 @@ private:
     double observed_ns_ = 0;
     uint64_t last_runs_ = 0;
     double unpriced_runs_ = 0;
+    double recent_runs_ = 0;
     double seconds_ = 0;
 };
 
@@ -78,6 +83,11 @@ public:
 
     // What a window has found of one program.
     void observe(const std::string& plugin, const std::string& program, uint64_t runs, uint64_t total_ns);
+
+    // What all runs since the last call cost at the prices of now. After charge().
+    double take_recent_seconds();
+    // Prices are about to change.
+    void expect_change();
 
     // A program has run and no window has seen it yet.
     [[nodiscard]] bool lacks_price(const std::vector<MeteredProgram>& programs) const;

@@ -55,6 +55,28 @@ void add_user_time(AgentState& state, Families& families)
     }
 }
 
+void add_limits(const AgentState& state, Families& families)
+{
+    const uint32_t level = state.governor.level();
+    const double sampled = level == level::kPaused ? 0 : 1.0 / weight_of(level);
+    families.add("limpet_shed_level", MetricKind::kGauge,
+                 "How much is left out so that limits are kept: 0 nothing, 1 to 5 details, 6 to 12 connections are "
+                 "sampled, 15 paused. Counts are exact below 6.",
+                 {}, level);
+    for (const auto& probe : state.probes)
+        if (probe->parser_number())
+            families.add("limpet_sampling_ratio", MetricKind::kGauge,
+                         "Part of the connections that is followed. Counts have its inverse as weight.",
+                         {{"plugin", probe->name()}}, sampled);
+    families.add("limpet_sampling_error_ratio", MetricKind::kGauge,
+                 "Expected relative error (standard deviation) of the number of requests over the last minute, where "
+                 "connections were sampled; else 0.",
+                 {}, state.sample.relative_error(std::chrono::steady_clock::now()));
+    if (state.governor.limit() > 0)
+        families.add("limpet_limit_ratio", MetricKind::kGauge, "What is used of a limit; above 1 it is not kept.",
+                     {{"limit", "kernel_cpu"}}, state.governor.used() / state.governor.limit());
+}
+
 void add_memory(const AgentState& state, Families& families)
 {
     const auto add = [&](const std::string& plugin, uint64_t bytes) {
@@ -134,6 +156,7 @@ std::vector<prometheus::MetricFamily> Exporter::Collect() const
     add_states(state_, families);
     add_programs(state_, families);
     add_user_time(state_, families);
+    add_limits(state_, families);
     add_memory(state_, families);
     add_events(state_, families);
     add_series(state_, families);

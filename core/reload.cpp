@@ -92,6 +92,7 @@ void apply(AgentState& state, const Config& config, const ReloadPlan& plan)
 {
     const std::lock_guard lock(state.mutex);
     state.workloads.set_rules(config.workloads);
+    state.governor.set_limit(config.limits.kernel_cpu, config.limits.may_pause);
     state.rings = Rings(); // its reader knows probes that may go
     for (const std::string& name : plan.stop) {
         log(LogLevel::kInfo, name, "stopped");

@@ -88,7 +88,13 @@ std::string cost_sentences(const AgentState& state)
     for (const auto& probe : state.probes)
         if (probe->is_running())
             add(probe->name(), "this probe");
-    return html + "</ul><p>Over the last ten seconds.</p>";
+    html += "</ul><p>Over the last ten seconds.</p>";
+    if (state.governor.limit() <= 0)
+        return html;
+    return html + formatted("<p><b>limits.kernel_cpu</b> is %.2f %% of a core", state.governor.limit() * 100) +
+           formatted(", %.2f %% used; level ", state.governor.used() * 100) + std::to_string(state.governor.level()) +
+           ": " + html_escaped(description_of(state.governor.level())) +
+           (state.governor.is_exhausted() ? ". It is not kept: nothing more can be left out.</p>" : ".</p>");
 }
 
 std::string cost_table(AgentState& state)

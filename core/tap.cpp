@@ -267,6 +267,17 @@ Result<MappedMap> Tap::connection_table() const
                                    size_t{object_.map_entries(kConnections)} * LIMPET_CONNECTION_BYTES, kConnections);
 }
 
+std::span<limpet_connection> Tap::connections()
+{
+    if (!connections_.data()) {
+        Result<MappedMap> table = connection_table();
+        if (!table)
+            return {};
+        connections_ = std::move(*table);
+    }
+    return {reinterpret_cast<limpet_connection*>(connections_.writable_data()), object_.map_entries(kConnections)};
+}
+
 uint32_t Tap::forget_all_connections()
 {
     Result<MappedMap> table = connection_table();

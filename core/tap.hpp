@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include <limpet/connection.h>
+
 #include "bpf_object.hpp"
 #include "kernel_stats.hpp"
 #include "owned_fd.hpp"
@@ -75,6 +77,9 @@ public:
     [[nodiscard]] int empty_program() const { return object_.program_fd("tap_nothing"); }
     void run_empty_program() const;
 
+    // All connections, while programs go on changing them; none where the kernel does not let us.
+    [[nodiscard]] std::span<limpet_connection> connections();
+
     // The kernel's jiffies now.
     [[nodiscard]] Result<uint64_t> jiffies();
     // Every connection begins anew with its next segment; what was under way in it is not counted. How many there were.
@@ -104,6 +109,7 @@ private:
     KernelStats stats_;
     uint64_t kernel_memory_bytes_ = 0;
     std::array<bool, kMaxParsers> is_taken_{true};
+    MappedMap connections_;
     MappedMap times_;
     MappedMap port_owners_; // by port: the number of the datagram parser that wants it
 };

@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// limits.kernel_cpu without a kernel: the control law beside a host that is not as it believes, and samples of connections.
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "connection_sample.hpp"
+#include "governor.hpp"
+
+using namespace limpet;
+using namespace std::chrono_literals;
+
+namespace {
+
+// A host whose programs cost so much of a core at level 0, and less at others, by its own parts: not those that the governor
+// believes in at first.
+class SimulatedHost {
+public:
+    SimulatedHost(double limit, bool may_pause, double details, double floor, double connections = 20'000)
+        : governor_(limit, may_pause), details_(details), floor_(floor), connections_(connections)
+    {
+    }
+
+    // Runs for some seconds under a load; what each second cost. `error`: of what is measured, beside its wavering.
+    std::vector<double> run(double everything, int seconds, double error = 1)
+    {
+        std::vector<double> costs;
+        for (int second = 0; second < seconds; ++second) {
+            const double cost = everything * part(governor_.level()) * (second % 2 ? 1.03 : 0.97);
+            costs.push_back(cost);
+            now_ += 1s;
+            const uint32_t before = governor_.level();
+            governor_.step(now_, {cost * error, everything * 1e6, connections_});
+            changes_ += governor_.level() != before;
+        }
+        return costs;
+    }
+
+    [[nodiscard]] uint32_t level() const { return governor_.level(); }
+    [[nodiscard]] bool is_exhausted() const { return governor_.is_exhausted(); }
+    void have_connections(double connections) { connections_ = connections; }
+    int take_changes() { return std::exchange(changes_, 0); }
+
+private:
+    [[nodiscard]] double part(uint32_t level) const
+    {
+        if (level == level::kPaused)
+            return 0;
+        if (level < level::kNoDurations)
+            return 1;
+        return details_ * (level == level::kNoDurations ? 1 : floor_ + (1 - floor_) / weight_of(level));
+    }
+
+    Governor governor_;
+    double details_;
+    double floor_;
+    double connections_;
+    Governor::Clock::time_point now_{};
+    int changes_ = 0;
+};
+
+} // namespace
+
+TEST_CASE("without a limit, or below it, everything is counted")
+{
+    SimulatedHost unlimited(0, true, 0.8, 0.36);
+    unlimited.run(3.0, 30);
+    CHECK(unlimited.level() == level::kAll);
+    SimulatedHost roomy(0.5, true, 0.8, 0.36);
+    roomy.run(0.45, 100);
+    CHECK(roomy.take_changes() == 0);
+}
+
+TEST_CASE("a step of the load is below the limit within three seconds, and stays within a tenth of it")
+{
+    for (const double floor : {0.2, 0.36, 0.5})
+        for (const double details : {0.8, 1.0})
+            for (const double share : {0.9, 0.7, 0.65}) {
+                CAPTURE(floor, details, share);
+                SimulatedHost host(0.1 * share, true, details, floor);
+                host.run(0.01, 20);
+                const std::vector<double> costs = host.run(0.1, 120);
+                for (size_t second = 3; second < costs.size(); ++second)
+                    CHECK(costs[second] < 0.1 * share * 1.1);
+            }
+}
+
+TEST_CASE("a limit that leaving out details keeps never samples")
+{
+    SimulatedHost host(0.09, true, 0.75, 0.36);
+    host.run(0.1, 60);
+    CHECK(host.level() == level::kNoDurations);
+}
+
+TEST_CASE("under a constant load it settles: at most one change in ten seconds, and fewer and fewer")
+{
+    for (const double share : {0.9, 0.7, 0.5, 0.4}) {
+        CAPTURE(share);
+        SimulatedHost host(0.1 * share, true, 0.97, 0.36);
+        host.run(0.1, 10);
+        host.take_changes();
+        host.run(0.1, 120);
+        CHECK(host.take_changes() <= 12);
+        host.run(0.1, 240);
+        CHECK(host.take_changes() <= 6);
+    }
+}
+
+TEST_CASE("everything is counted again within ten seconds after the load has fallen")
+{
+    SimulatedHost host(0.05, true, 0.97, 0.36);
+    host.run(0.1, 40);
+    CHECK(host.level() >= level::kSampled);
+    host.run(0.01, 10);
+    CHECK(host.level() == level::kAll);
+}
+
+TEST_CASE("a limit below the floor pauses, or stays at the last sample where it must not pause, and says so")
+{
+    SimulatedHost pausing(0.001, true, 0.97, 0.36);
+    pausing.run(0.1, 15);
+    CHECK(pausing.level() == level::kPaused);
+    SimulatedHost staying(0.001, false, 0.97, 0.36);
+    staying.run(0.1, 30);
+    CHECK(staying.level() == level::kLastSampled);
+    CHECK(staying.is_exhausted());
+}
+
+TEST_CASE("one wrong measurement costs two levels at most, and they come back")
+{
+    SimulatedHost host(0.06, false, 0.97, 0.36);
+    host.run(0.1, 60);
+    const uint32_t level = host.level();
+    CHECK(level >= level::kSampled);
+    host.run(0.1, 1, 10);
+    CHECK(host.level() <= level + 2);
+    host.run(0.1, 40);
+    CHECK(host.level() == level);
+}
+
+TEST_CASE("no sample is smaller than forty ends of connections; the limit is not kept then")
+{
+    SimulatedHost few(0.03, false, 0.97, 0.36, 79);
+    few.run(0.1, 30);
+    CHECK(few.level() == level::kNoDurations);
+    CHECK(few.is_exhausted());
+    SimulatedHost some(0.03, false, 0.97, 0.36, 400);
+    some.run(0.1, 30);
+    CHECK(some.level() == 8);   // one in eight is 50, one in sixteen 25
+    some.have_connections(300); // an estimate wavers
+    some.run(0.1, 30);
+    CHECK(some.level() == 8);
+    some.have_connections(100);
+    some.run(0.1, 30);
+    CHECK(some.level() == 7);
+}
+
+namespace {
+
+// Of many epochs, the part in which the estimate is farther off than three times the error that is said.
+double part_beyond_three_errors(uint32_t connections, uint32_t weight, bool is_skewed)
+{
+    std::mt19937 random(connections * 31 + weight);
+    int beyond = 0;
+    constexpr int kTrials = 2000;
+    for (int trial = 0; trial < kTrials; ++trial) {
+        SampleSize drawn;
+        double all = 0;
+        for (uint32_t i = 0; i < connections; ++i) {
+            const double requests = is_skewed ? std::exp(std::normal_distribution<>(3, 1)(random)) : 100;
+            all += requests;
+            if (random() % weight == 0)
+                drawn.add(requests);
+        }
+        SamplingError error;
+        error.end_epoch(SamplingError::Clock::time_point{}, drawn, weight);
+        beyond +=
+            std::abs(weight * drawn.requests - all) > 3 * error.relative(SamplingError::Clock::time_point{}) * all;
+    }
+    return static_cast<double>(beyond) / kTrials;
+}
+
+} // namespace
+
+TEST_CASE("the error that is said holds for small samples, none drawn included, and for a few heavy connections")
+{
+    for (const bool is_skewed : {false, true})
+        for (const auto& [connections, weight] :
+             {std::pair{4U, 2U}, {20U, 8U}, {200U, 8U}, {200U, 64U}, {2000U, 64U}}) {
+            CAPTURE(is_skewed, connections, weight);
+            CHECK(part_beyond_three_errors(connections, weight, is_skewed) < 0.02);
+        }
+}
+
+TEST_CASE("an epoch in which nothing was drawn is wrong by all that there was")
+{
+    SamplingError error;
+    const SamplingError::Clock::time_point begin{};
+    CHECK(error.relative(begin) == 0);
+    error.end_epoch(begin, {}, 4);
+    CHECK(error.relative(begin) == 1);
+    SampleSize drawn;
+    for (int i = 0; i < 1000; ++i)
+        drawn.add(1);
+    error.end_epoch(begin + 10s, drawn, 4);
+    CHECK(error.relative(begin + 10s) > 0.5);
+    CHECK(error.relative(begin + 65s) < 0.1);
+    CHECK(error.relative(begin + 75s) == 0);
+}
+
+TEST_CASE("connections that have had requests lately are numbered, those that have ended included")
+{
+    std::vector<limpet_connection> connections(5);
+    for (auto& connection : connections) {
+        connection.head.cookie = 7;
+        connection.head.verdict = 1;
+        connection.done = 3;
+        connection.last_used = 95;
+    }
+    connections[0].head.cookie = 0;
+    connections[1].head.verdict = 255;
+    connections[2].last_used = 80;
+    connections[3].done = 0;
+    ConnectionSample sample;
+    CHECK(sample.number_of(connections, 100, 10) == 2);
+    sample.set_level(level::kSampled, connections, 2, {});
+    CHECK(sample.number_of(connections, 100, 10) == 2);
+}
+
+TEST_CASE("connections that were outside the sample begin anew, those inside go on")
+{
+    std::vector<limpet_connection> connections(3);
+    for (auto& connection : connections) {
+        connection.head.cookie = 7;
+        connection.head.verdict = 1;
+        connection.done = 65'000; // before it was sampled
+    }
+    ConnectionSample sample;
+    const ConnectionSample::Clock::time_point now{};
+    sample.set_level(level::kSampled, connections, 3, now);
+    const auto epoch = static_cast<uint8_t>(sample.control() >> 16);
+    CHECK((sample.control() & 15) == level::kSampled);
+    CHECK((sample.control() >> 32 & 0xffff) != 0);
+    CHECK((sample.control() >> 48) == (sample.control() >> 32 & 0xffff));
+    connections[0].head.tries = epoch; // as the tap does with those that are drawn
+    connections[0].done = static_cast<uint16_t>(65'500);
+    CHECK_FALSE(sample.step(connections, now + 1s));
+    CHECK(sample.relative_error(now + 2s) ==
+          Approx(std::sqrt(2)));      // one that stands for two, and another that is not seen
+    connections[0].head.generation++; // another one in its place
+    connections[0].done = 500;
+    CHECK(sample.step(connections, now + 10s));
+    CHECK((sample.control() >> 48) != (sample.control() >> 32 & 0xffff));
+    CHECK(sample.relative_error(now + 11s) == Approx(std::sqrt(12) / 4)); // two of 500 requests each, and another
+    CHECK(sample.number_of(connections, 0, 10) == 4);
+    connections[0].head.tries = static_cast<uint8_t>(epoch + 1);
+    sample.set_level(level::kAll, connections, 4, now + 12s);
+    CHECK(connections[0].head.cookie == 7);
+    CHECK(connections[1].head.cookie == 0);
+    CHECK(connections[2].head.cookie == 0);
+    CHECK(sample.relative_error(now + 80s) == 0);
+}

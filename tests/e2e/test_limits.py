@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""limits.kernel_cpu: kept under a step of the load, details first; counts are exact, or sampled and as near as is said."""
+
+import statistics
+import subprocess
+import sys
+import time
+import unittest
+
+from support import clients, places
+from support.case import EndToEndCase
+from support.servers import Nginx
+
+HTTP = "[plugins.http]\nenabled = true\n"
+CPU = "[plugins.cpu]\nenabled = true\n"
+RATE = 6000
+LAST_EXACT_LEVEL = 5
+PAUSED = 15
+
+
+class KernelCpuTest(EndToEndCase):
+    def load(self, server, seconds, connections):
+        """So many requests a second, whatever they cost."""
+        load = subprocess.Popen([places.build_dir() / "bench/constant_load", "--rate", str(RATE), "--connections",
+                                 str(connections), "--seconds", str(seconds), server.url()], stdout=subprocess.DEVNULL)
+        self.addCleanup(load.wait)
+        return load
+
+    def kernel_seconds(self, agent):
+        return agent.metrics().total("limpet_kernel_seconds_total")
+
+    def share(self, agent, seconds):
+        """Of a core, over the next seconds."""
+        before, begin = self.kernel_seconds(agent), time.monotonic()
+        time.sleep(seconds)
+        return (self.kernel_seconds(agent) - before) / (time.monotonic() - begin)
+
+    def unlimited_share(self, server, config, connections):
+        """What the load costs when nothing is left out."""
+        agent = self.start_agent(config=config)
+        load = self.load(server, 5, connections)
+        time.sleep(2)
+        share = self.share(agent, 2.5)
+        load.wait()
+        agent.stop()
+        return share
+
+    def limited_agent(self, part, config, server, connections):
+        self.limit = part * self.unlimited_share(server, config, connections)
+        return self.start_agent(config=f'[limits]\nkernel_cpu = "{self.limit * 100:.2f}%"\n{config}')
+
+    def counted(self, agent, server):
+        return sum(self.rows_of_both_sides(agent, server)["server"].answered.values())
+
+    def requests(self, agent, server):
+        return sum(server.log_counts().values()), self.counted(agent, server)
+
+    def seconds_until_level(self, agent, is_wanted, at_most):
+        begin = time.monotonic()
+        while not is_wanted(agent.metrics().total("limpet_shed_level")):
+            self.assertLess(time.monotonic() - begin, at_most, agent.log())
+            time.sleep(0.1)
+        return time.monotonic() - begin
+
+    def assert_exact(self, agent, server):
+        log, counted = self.requests(agent, server)
+        clients.h2load(server.url(), 3000, 30)
+        time.sleep(1)
+        log_after, counted_after = self.requests(agent, server)
+        self.assertEqual(counted_after - counted, log_after - log)
+
+    def step(self, part, config, seconds=14, connections=400):
+        """Load comes at once and ends again. Returns the agent and what was counted, with the requests of the server's log."""
+        server = self.start_server(Nginx)
+        agent = self.limited_agent(part, config, server, connections)
+        self.assertEqual(agent.metrics().total("limpet_shed_level"), 0)
+        load = self.load(server, seconds, connections)
+        reaction = self.seconds_until_level(agent, lambda level: level > 0, 5)
+        time.sleep(4 - reaction)
+        log, counted = self.requests(agent, server)
+        shares, levels = [], []
+        for _ in range(seconds - 5):
+            shares.append(self.share(agent, 1))
+            levels.append(int(agent.metrics().total("limpet_shed_level")))
+        metrics = agent.metrics()
+        log, counted = (after - before for before, after in zip((log, counted), self.requests(agent, server)))
+        load.wait()
+        restored = self.seconds_until_level(agent, lambda level: level == 0, 10)
+        error = metrics.total("limpet_sampling_error_ratio")
+        print(f"\n{self.id()}: limit {self.limit:.2%}, first change after {reaction:.1f} s, used "
+              f"{[f'{share / self.limit:.2f}' for share in shares]} of it, levels {levels}, restored after {restored:.1f} "
+              f"s; log {log}, counted {counted} ({counted / log - 1:+.2%}), expected error {error:.1%}", file=sys.stderr)
+        self.assertLess(statistics.median(shares), 1.1 * self.limit)
+        self.assertLessEqual(sum(a != b for a, b in zip(levels[1:], levels[2:])), 1)
+        self.assert_exact(agent, server)
+        return metrics, levels, counted / log - 1, error
+
+    def test_a_step_of_the_load_is_answered_and_taken_back(self):
+        _, levels, deviation, error = self.step(0.6, HTTP + CPU)
+        if max(levels) <= LAST_EXACT_LEVEL:
+            self.assertAlmostEqual(deviation, 0, delta=0.01)  # the log is a moment older than the counts
+        else:
+            self.assertLess(abs(deviation), 3 * error)
+
+    def test_a_sample_stands_for_all(self):
+        metrics, levels, deviation, error = self.step(0.45, HTTP)
+        self.assertGreater(max(levels), LAST_EXACT_LEVEL)
+        self.assertLess(metrics.total("limpet_sampling_ratio", plugin="http"), 1)
+        self.assertGreater(error, 0)
+        self.assertLess(error, 0.5)
+        self.assertLess(abs(deviation), 3 * error)
+
+    def test_a_few_connections_are_never_sampled_though_the_limit_is_not_kept_then(self):
+        server = self.start_server(Nginx)
+        agent = self.limited_agent(0.3, HTTP, server, 30)
+        before = self.requests(agent, server)
+        load = self.load(server, 9, 30)
+        time.sleep(8)
+        metrics = agent.metrics()
+        load.wait()
+        time.sleep(1)
+        log, counted = (now - then for then, now in zip(before, self.requests(agent, server)))
+        self.assertEqual(metrics.total("limpet_shed_level"), LAST_EXACT_LEVEL)
+        self.assertGreater(metrics.total("limpet_limit_ratio", limit="kernel_cpu"), 1)
+        self.assertEqual(counted, log)
+        self.assertIn("limits.kernel_cpu is not kept", agent.log())
+
+
+class FloorTest(EndToEndCase):
+    def test_a_limit_below_the_floor_is_refused_with_the_floor_in_the_message(self):
+        config = self.directory + "/limpet.toml"
+        with open(config, "w") as file:
+            file.write('[limits]\nkernel_cpu = "0.01%"\n')
+        checked = subprocess.run([places.agent_binary(), "check", "--config", config], capture_output=True, text=True)
+        self.assertEqual(checked.returncode, 3, checked)
+        self.assertIn('below the floor of "0.1%"', checked.stdout + checked.stderr)
+
+    def test_below_the_last_sample_the_operator_may_have_it_paused(self):
+        server = self.start_server(Nginx)
+        agent = self.start_agent(config=f'[limits]\nkernel_cpu = "0.1%"\nbelow_floor = "pause"\n{HTTP}')
+        clients.wrk(server.url(), seconds=9)
+        self.assertEqual(agent.metrics().total("limpet_shed_level"), PAUSED, agent.log())
+        self.assertIn("paused: nothing is counted", agent.log())
+
+
+if __name__ == "__main__":
+    unittest.main()
