@@ -7,10 +7,11 @@
  *   http_server_keys    mappable array, row number → key; how the agent learns what a row stands for
  *   http_server_rows    mappable array, (row number * shards + shard) → row; the counters themselves
  *   http_server_free    queue of rows to use again
- * and three functions
+ * and four functions
  *   __u32 http_server_find(const struct server_key *key)   the row, made on first sight; never fails
  *   int http_server_is_row(__u32 row)                      false once the agent has taken the row back
  *   struct server_row *http_server_row(__u32 row)          this CPU's shard of it; NULL cannot happen, but check
+ *   struct server_row *http_server_shard_of(__u32 row)     the same where http_server_is_row was asked in this run
  *
  * The agent takes rows back whose workload has ended (agent.forget_after). A row is a number in the lower 17 bits and a generation
  * above, so that a row which a probe has kept never becomes another key's: what is counted in it after it was taken back is
@@ -133,10 +134,14 @@ static __always_inline __u32 limpet_shard(void)
         return slot && slot->generation == row >> LIMPET_ROW_GENERATION_SHIFT;                                         \
     }                                                                                                                  \
                                                                                                                        \
-    static __always_inline row_type *table##_row(__u32 row)                                                            \
+    static __always_inline row_type *table##_shard_of(__u32 row)                                                       \
     {                                                                                                                  \
-        __u32 number = table##_is_row(row) ? row & LIMPET_ROW_NUMBER : LIMPET_OVERFLOW_ROW;                            \
-        __u32 place = number * (limpet_shard_mask + 1) + limpet_shard();                                               \
+        __u32 place = (row & LIMPET_ROW_NUMBER) * (limpet_shard_mask + 1) + limpet_shard();                            \
                                                                                                                        \
         return bpf_map_lookup_elem(&table##_rows, &place);                                                             \
+    }                                                                                                                  \
+                                                                                                                       \
+    static __always_inline row_type *table##_row(__u32 row)                                                            \
+    {                                                                                                                  \
+        return table##_shard_of(table##_is_row(row) ? row : LIMPET_OVERFLOW_ROW);                                      \
     }

@@ -7,6 +7,9 @@
  * what it remembers of a connection in the state that limpet_connection_at gives it. It returns LIMPET_PASS. One program, not two: what a host sends to itself passes both hooks one
  * right behind the other, and finds code and data in the cache the second time.
  *
+ * Where one program has not the stack or the instructions, it hands on to others in SEC(LIMPET_STREAM_FURTHER), by tail call and
+ * through a BPF_MAP_TYPE_PROG_ARRAY of the probe's own object, which libbpf fills (`__array(values, …)`); plugins/http does.
+ *
  * While nobody owns a connection (`LIMPET_SEGMENT_UNDECIDED`), each parser in turn looks at the first bytes and calls
  *     limpet_claim()      this connection is mine; handle this segment as well
  *     limpet_decline()    not mine, let the next parser look; does not return when there is one
@@ -28,6 +31,7 @@
 #include "limpet/stats.bpf.h"
 
 #define LIMPET_STREAM "limpet/stream"
+#define LIMPET_STREAM_FURTHER "limpet/stream/further"
 #define LIMPET_CONNECTIONS 16384
 #define LIMPET_MAX_PARSERS 16
 #define LIMPET_SEGMENT_LENGTH 0xffffff
