@@ -5,7 +5,8 @@
  * Hooks   the tap's parsers for both directions (tail-called per segment with payload, FIN or RST);
  *         tp_btf/inet_sock_set_state for connections that end without an answer.
  * Maps    state in the connections of the tap; http_server_* and http_client_* with 1,024 rows each: 0.4 MB a shard each.
- * Cost    per message one window of up to 256 bytes is copied and read; bodies are passed over by their length, unread.
+ * Cost    a head that is the one before it is copied, hashed and not read (http_plain.bpf.h); of others one window of up to 256
+ *         bytes after another. Bodies are passed over by their length, unread.
  * Kernel  5.15.
  */
 #include <linux/bpf.h>
@@ -16,15 +17,13 @@
 
 #include "http_flow.bpf.h"
 #include "http_order.bpf.h"
+#include "http_plain.bpf.h"
 #include "limpet/kernel_types.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 LIMPET_PROGRAM(0, on_set_state); /* the parsers' runs are the tap's */
 LIMPET_PROGRAM(1, on_set_state_again);
-
-/* Heads in a row that were not repeated, behind which only one message in 16 is tried for it. */
-#define MISSES_IN_A_ROW 4
 
 /* Steps for one segment: a message takes one or two, a chunk less. What is left behind them is not read. */
 #define STEPS_PER_SEGMENT 2048
@@ -150,47 +149,36 @@ static __always_inline int follow(struct __sk_buff *skb, struct http_connection 
     return result;
 }
 
-/* True for the next segment of a direction that nothing is special about, at the start of a message. */
-static __always_inline int is_plain(const struct http_connection *connection, const struct limpet_segment *segment,
-                                    __u32 direction)
-{
-    const struct http_half *half = &connection->halves[direction & 1];
-    const struct http_head *head = &connection->heads[direction & 1];
-
-    if (__builtin_expect(head->route == ROUTE_SHED, 0) && segment->level < LIMPET_LEVEL_NO_ROUTES)
-        return 0;
-    return head->bytes && half->next_sequence == segment->sequence && !(segment->flags & ~LIMPET_SEGMENT_EGRESS) &&
-           half->state == STATE_START && !(half->flags & (HALF_HAS_FIN | HALF_HAS_AHEAD)) &&
-           segment->length >= head->bytes && (head->misses < MISSES_IN_A_ROW || !(connection->begun & 15));
-}
-
-/* The plain case. Returns 1 when the segment is dealt with; else `run` tells how far it came. */
+/* A message whose head is the one before it, in a segment that holds more than that or does not end with it. Returns 1 when the
+ * segment is dealt with; else `run` tells how far it came. */
 static __always_inline int repeat(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_half *half = &connection->halves[run->direction & 1];
     int result;
 
-    if (__builtin_expect(!is_plain(connection, &segment, run->direction), 0))
+    if (!is_next(half, &segment) || half->state != STATE_START ||
+        !may_repeat(connection, &connection->heads[run->direction & 1], &segment))
         return 0;
     run->position = segment.offset;
     run->end = segment.offset + segment.length;
     result = repeat_head(skb, connection, run);
     if (result >= ADVANCE_ANSWERED)
         end_response(skb, connection, run);
-    if (__builtin_expect(result == ADVANCE_TUNNEL, 0)) {
+    if (result == ADVANCE_TUNNEL) {
         limpet_count(LIMPET_STAT_UNSEEN_HANDED_OFF);
         limpet_hand_off(&connection->head);
         return 1;
     }
-    if (__builtin_expect(run->position != run->end, 0))
+    if (run->position != run->end)
         return 0;
     half->next_sequence += segment.length;
     return 1;
 }
 
-SEC(LIMPET_STREAM)
-int on_segment(struct __sk_buff *skb)
+/* Any segment. on_segment has entered the connection. */
+SEC(LIMPET_STREAM_FURTHER)
+int on_any_segment(struct __sk_buff *skb)
 {
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_connection *connection = (void *)limpet_connection_at(segment.slot);
@@ -199,7 +187,7 @@ int on_segment(struct __sk_buff *skb)
                       .level = segment.level};
     int result = ADVANCE_OK;
 
-    if (!connection || !limpet_enter((void *)connection, run.direction == EGRESS))
+    if (!connection)
         return LIMPET_PASS;
     if (!repeat(skb, connection, &run))
         result = follow(skb, connection, &run);
@@ -210,6 +198,29 @@ int on_segment(struct __sk_buff *skb)
         limpet_count(result == ADVANCE_TLS ? LIMPET_STAT_UNSEEN_ENCRYPTED : LIMPET_STAT_UNSEEN_HANDED_OFF);
         limpet_hand_off(&connection->head);
     }
+    return LIMPET_PASS;
+}
+
+/* A program of its own for what is not plain: it needs all of the stack, and plain segments the shortest way. */
+struct {
+    __uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+    __uint(max_entries, 1);
+    __uint(key_size, sizeof(__u32));
+    __array(values, int(struct __sk_buff *));
+} http_programs SEC(".maps") = {.values = {[0] = (void *)&on_any_segment}};
+
+SEC(LIMPET_STREAM)
+int on_segment(struct __sk_buff *skb)
+{
+    struct limpet_segment segment = limpet_segment_of(skb);
+    struct http_connection *connection = (void *)limpet_connection_at(segment.slot);
+    __u32 direction = segment.flags & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS;
+
+    if (!connection || !limpet_enter((void *)connection, direction == EGRESS))
+        return LIMPET_PASS;
+    if (!take_plain(skb, connection, &segment, direction))
+        bpf_tail_call_static(skb, &http_programs, 0);
+    limpet_leave((void *)connection, direction == EGRESS);
     return LIMPET_PASS;
 }
 

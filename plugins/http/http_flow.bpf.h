@@ -168,15 +168,15 @@ static __always_inline void remember_head(struct reader *reader, struct http_hea
 
     if (half->body_left >> 32)
         return;
-    for (__u32 i = 0; i < 16; i++) {
+    for (__u32 i = 0; i < HASH_STRIDE; i++) {
         __u32 at = size + i;
 
         asm volatile("" : "+r"(at));
-        if (at < WINDOW_BYTES + 16)
+        if (at < WINDOW_BYTES + HASH_STRIDE)
             reader->window[at] = 0;
     }
     head->bytes = (__u16)size;
-    head->hash = hash_of_head(reader->window, size);
+    head->hash = hash_of_head(reader->window, size, WINDOW_BYTES);
     head->body_length = (__u32)half->body_left;
 }
 
@@ -295,7 +295,7 @@ __noinline int repeat_head(struct __sk_buff *skb, struct http_connection *connec
     head = &connection->heads[run->direction & 1];
     if (bpf_skb_load_bytes(skb, run->position, reader.window, clear_window(&reader, head->bytes)))
         return ADVANCE_OK;
-    if (hash_of_head(reader.window, reader.size) != head->hash) {
+    if (hash_of_head(reader.window, reader.size, WINDOW_BYTES) != head->hash) {
         head->misses++;
         return ADVANCE_OK;
     }

@@ -83,14 +83,17 @@ static __noinline void keep_body(struct http_connection *connection, __u32 direc
     connection->newest |= HAS_BODY;
 }
 
+static __always_inline __u32 counted_route(__u32 route)
+{
+    return __builtin_expect(route == ROUTE_SHED, 0) ? ROUTE_OTHER : route;
+}
+
 /* Puts the request that half has just read behind those that wait for their answers. */
 static __always_inline void queue_request(struct http_connection *connection, struct http_half *half, __u32 route)
 {
     if (unanswered(connection)) /* pipelined: else the second pair of lines need not be touched */
         keep_newest(connection);
-    if (__builtin_expect(route == ROUTE_SHED, 0))
-        route = ROUTE_OTHER;
-    connection->newest = half->first_ns << REQUEST_BITS | route << METHOD_BITS | half->method;
+    connection->newest = half->first_ns << REQUEST_BITS | counted_route(route) << METHOD_BITS | half->method;
     connection->begun++;
     half->flags |= HALF_IS_CONFIRMED;
 }
@@ -165,6 +168,22 @@ __noinline int count_sizes(struct http_connection *connection, __u32 response_di
     return 0;
 }
 
+/* How the newest request ended, whose response has been read to its end and began at `first_ns`. */
+static __always_inline struct outcome outcome_of_newest(const struct http_connection *connection, __u64 first_ns,
+                                                        __u64 now_ns)
+{
+    __u64 request = connection->newest;
+
+    return (struct outcome){
+        .duration_ns = elapsed(request, now_ns),
+        .first_byte_ns = elapsed(request, first_ns),
+        .status = connection->status,
+        .method = method_of(request),
+        .route = route_of_request(request),
+        .error = ERROR_NONE,
+    };
+}
+
 /* How the request at the queue's front ended. `error`: ERROR_NONE when it is whole. */
 static __always_inline struct outcome outcome_of_front(const struct http_connection *connection,
                                                        const struct http_half *responses, __u8 error, __u64 now_ns)
@@ -199,7 +218,7 @@ __noinline int give_up_request(struct http_connection *connection, __u32 respons
     find_row(connection, &outcome, response_direction, peer);
     if (body_sizes_are_on && level < LIMPET_LEVEL_NO_SIZES)
         count_sizes(connection, response_direction);
-    count_in_row(connection->row, &outcome, response_direction == EGRESS, level);
+    count_in(row_of_connection(connection, response_direction), &outcome, level);
     connection->done++;
     responses->state = STATE_START;
     return 0;
@@ -244,12 +263,12 @@ __noinline int end_response(struct __sk_buff *skb, struct http_connection *conne
     if (unanswered(connection)) {
         outcome = outcome_of_front(connection, responses, ERROR_NONE,
                                    responses->state == STATE_BLIND ? responses->body_left : run->now_ns);
-        if (__builtin_expect(!is_row_of(connection, &outcome, run->direction), 0))
+        if (!cached_row(connection, &outcome, run->direction))
             find_row_of_packet(skb, connection, &outcome, run->direction);
         if (body_sizes_are_on && run->level < LIMPET_LEVEL_NO_SIZES)
             count_sizes(connection, run->direction);
         connection->done++;
-        count_in_row(connection->row, &outcome, run->direction == EGRESS, run->level);
+        count_in(row_of_connection(connection, run->direction), &outcome, run->level);
     }
     responses->state = STATE_START;
     return 0;

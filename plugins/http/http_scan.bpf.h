@@ -138,15 +138,20 @@ in_doubt:
     return SCANNED_NOTHING;
 }
 
-/* Hash of a window's first `size` bytes, in two lanes for the sake of speed. The bytes behind them must be 0 up to the next
- * multiple of 16. An accident is a matter of 2^-64; who makes one on purpose miscounts requests of its own. */
-static __always_inline __u64 hash_of_head(const __u8 *window, __u32 size)
-{
-    __u64 even = size, odd = 0;
+#define HASH_STRIDE 32
 
-    for (__u32 at = 0; at < WINDOW_BYTES && at < size; at += 16) {
-        even = mix(even, word_at(window + at));
-        odd = mix(odd, word_at(window + at + 8));
+/* Hash of a window's first `size` bytes, in four lanes for the sake of speed. The bytes behind them must be 0 up to the next
+ * multiple of HASH_STRIDE; they are `limit` at most. An accident is a matter of 2^-64; who makes one on purpose miscounts
+ * requests of its own. */
+static __always_inline __u64 hash_of_head(const __u8 *window, __u32 size, const __u32 limit)
+{
+    __u64 lanes[4] = {size};
+
+    for (__u32 at = 0; at < limit && at < size; at += HASH_STRIDE) {
+        lanes[0] = mix(lanes[0], word_at(window + at));
+        lanes[1] = mix(lanes[1], word_at(window + at + 8));
+        lanes[2] = mix(lanes[2], word_at(window + at + 16));
+        lanes[3] = mix(lanes[3], word_at(window + at + 24));
     }
-    return mix(even, odd);
+    return mix(mix(lanes[0], lanes[1]), mix(lanes[2], lanes[3]));
 }

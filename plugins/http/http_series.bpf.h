@@ -117,17 +117,6 @@ static __always_inline __u32 row_key(const struct http_connection *connection, c
            outcome->method | 0x80;
 }
 
-/* True when the connection's cached row is the outcome's. */
-static __always_inline int is_row_of(const struct http_connection *connection, const struct outcome *outcome,
-                                     __u32 response_direction)
-{
-    __u32 row = connection->row;
-
-    return connection->row_key == row_key(connection, outcome) &&
-           connection->heads[response_direction & 1].route == outcome->route &&
-           (response_direction == EGRESS ? http_server_is_row(row) : http_client_is_row(row));
-}
-
 /* Rows of both tables begin alike, so that one piece of code counts in either. */
 struct both_histograms {
     struct limpet_histogram duration;
@@ -136,6 +125,28 @@ struct both_histograms {
 _Static_assert(sizeof(struct both_histograms) == sizeof(struct server_row) &&
                    sizeof(struct both_histograms) == sizeof(struct client_row),
                "rows hold these two and nothing else");
+
+/* The connection's cached row, on this CPU, when it is the outcome's; else NULL. */
+static __always_inline struct both_histograms *cached_row(const struct http_connection *connection,
+                                                          const struct outcome *outcome, __u32 response_direction)
+{
+    __u32 row = connection->row;
+
+    if (connection->row_key != row_key(connection, outcome) ||
+        connection->heads[response_direction & 1].route != outcome->route)
+        return NULL;
+    if (response_direction == EGRESS)
+        return http_server_is_row(row) ? (void *)http_server_shard_of(row) : NULL;
+    return http_client_is_row(row) ? (void *)http_client_shard_of(row) : NULL;
+}
+
+/* The same once it has been found: the overflow row's where it was taken back. */
+static __always_inline struct both_histograms *row_of_connection(const struct http_connection *connection,
+                                                                 __u32 response_direction)
+{
+    return response_direction == EGRESS ? (void *)http_server_row(connection->row)
+                                        : (void *)http_client_row(connection->row);
+}
 
 /* The rows of durations and sizes of an outcome, tied to each other. The overflow row is many outcomes': its sizes overflow. */
 #define FIND_ROW(table, key)                                                                                           \
@@ -170,10 +181,9 @@ static __noinline void find_row(struct http_connection *connection, const struct
     }
 }
 
-/* Counts an outcome in this row. */
-static __always_inline void count_in_row(__u32 number, const struct outcome *outcome, __u32 is_server, __u32 level)
+/* Counts an outcome in its row. */
+static __always_inline void count_in(struct both_histograms *row, const struct outcome *outcome, __u32 level)
 {
-    struct both_histograms *row = is_server ? (void *)http_server_row(number) : (void *)http_client_row(number);
     __u32 bucket, shift = limpet_weight_shift(level);
 
     if (!row)
