@@ -126,6 +126,36 @@ void AgentState::end_cost_window()
     cost.end_window(metered_programs());
 }
 
+uint64_t AgentState::kernel_memory_bytes() const
+{
+    uint64_t total = tap.kernel_memory_bytes();
+    for (const auto& probe : probes)
+        total += probe->kernel_memory_bytes();
+    return total;
+}
+
+std::vector<LimitUse> AgentState::limit_uses() const
+{
+    uint64_t series = 0;
+    for (const auto& probe : probes)
+        series += probe->series();
+    const auto use = [](const char* key, uint64_t used, const Limit& limit) {
+        return LimitUse{key, static_cast<double>(used), static_cast<double>(limit.value)};
+    };
+    return {{"kernel_cpu", governor.used(), governor.limit()},
+            use("memory", memory.used_bytes(), limits.memory),
+            use("kernel_memory", kernel_memory_bytes(), limits.kernel_memory),
+            use("series", series, limits.series)};
+}
+
+// Of kernel_memory: what runs goes on.
+void AgentState::set_limits(const LimitsConfig& config)
+{
+    limits = config;
+    memory.set_limit(config.memory.value);
+    governor.set_limit(config.kernel_cpu, config.may_pause);
+}
+
 void AgentState::start_probe(Probe& probe, const AgentConfig& agent)
 {
     std::vector<std::string> taken;
@@ -133,7 +163,8 @@ void AgentState::start_probe(Probe& probe, const AgentConfig& agent)
         if (other.get() != &probe && other->is_running())
             for (std::string& name : other->metric_names())
                 taken.push_back(std::move(name));
-    probe.start({agent, tap, cgroup_root.get(), std::move(taken)});
+    const KernelMemoryRoom room{limits.kernel_memory.value, kernel_memory_bytes()};
+    probe.start({agent, tap, cgroup_root.get(), std::move(taken), room});
     command(probe.stats());
     log_state(probe);
 }
@@ -266,6 +297,7 @@ void AgentState::forget(std::chrono::milliseconds after)
 void AgentState::tick()
 {
     note_costs();
+    memory.look(std::chrono::steady_clock::now());
     for (const auto& probe : probes)
         probe->tick();
     if (const Done followed = tap.follow_moves(); !followed && !std::exchange(has_complained_of_moves, true))

@@ -18,6 +18,7 @@
 #include "cost_rates.hpp"
 #include "governor.hpp"
 #include "lease.hpp"
+#include "memory_watch.hpp"
 #include "owned_fd.hpp"
 #include "probe.hpp"
 #include "rings.hpp"
@@ -28,10 +29,18 @@ namespace limpet {
 
 inline constexpr const char* kCorePlugin = "core"; // the tap, in metrics by plugin
 
+// What there is of something that has, or may have, a limit.
+struct LimitUse {
+    std::string limit; // its key in [limits]
+    double used = 0;
+    double allowed = 0; // 0: no limit
+};
+
 struct AgentState {
     AgentState(Tap loaded_tap, Workloads its_workloads, const Config& config)
         : container_names(config.names), tap(std::move(loaded_tap)), workloads(std::move(its_workloads)),
-          lease(config.limits.lease, jiffies_per_second()), governor(config.limits.kernel_cpu, config.limits.may_pause)
+          limits(config.limits), memory(config.limits.memory.value), lease(config.limits.lease, jiffies_per_second()),
+          governor(config.limits.kernel_cpu, config.limits.may_pause)
     {
         workloads.set_container_names(container_names);
     }
@@ -47,6 +56,8 @@ struct AgentState {
     Tap::Times last_times{}; // of the tap, when they were last asked for
     double own_ns_per_run = 0;
     CostRates rates;
+    LimitsConfig limits; // as of now, but for the lease
+    MemoryWatch memory;
     Lease lease;
     Governor governor;
     ConnectionSample sample;
@@ -64,6 +75,10 @@ struct AgentState {
     // Brings what every program has cost up to date; these programs.
     std::vector<MeteredProgram> charge();
     void end_cost_window();
+    // kernel_cpu (of a core), memory, kernel_memory (bytes), series.
+    [[nodiscard]] std::vector<LimitUse> limit_uses() const;
+    [[nodiscard]] uint64_t kernel_memory_bytes() const;
+    void set_limits(const LimitsConfig& config);
     // Starts one of `probes` and logs what came of it.
     void start_probe(Probe& probe, const AgentConfig& agent);
     // After probes have come or gone.

@@ -285,6 +285,11 @@ MapShape BpfObject::map_shape(const std::string& map) const
             bpf_map__max_entries(found), bpf_map__map_flags(found)};
 }
 
+bool BpfObject::is_shared(const std::string& map) const
+{
+    return std::find(shared_maps_.begin(), shared_maps_.end(), map) != shared_maps_.end();
+}
+
 bool BpfObject::is_mappable(const std::string& map) const
 {
     const bpf_map* found = find_map(map);
@@ -304,7 +309,7 @@ uint64_t BpfObject::kernel_memory_bytes() const
     uint64_t total = 0;
     const bpf_map* map = nullptr;
     bpf_object__for_each_map(map, object_.get())
-        if (std::find(shared_maps_.begin(), shared_maps_.end(), bpf_map__name(map)) == shared_maps_.end())
+        if (!is_shared(bpf_map__name(map)))
             total += charged_bytes(bpf_map__fd(map));
     bpf_program* program = nullptr;
     bpf_object__for_each_program(program, object_.get())

@@ -83,6 +83,7 @@ public:
     [[nodiscard]] uint32_t map_entries(const std::string& map) const;
     [[nodiscard]] uint32_t map_value_size_bytes(const std::string& map) const;
     [[nodiscard]] MapShape map_shape(const std::string& map) const; // all 0 when there is none
+    [[nodiscard]] bool is_shared(const std::string& map) const;     // by share_map()
     [[nodiscard]] bool is_mappable(const std::string& map) const;
     // Maps the first `elements` elements of a mappable array; 0: all.
     [[nodiscard]] Result<MappedMap> view(const std::string& map, uint32_t elements = 0) const;

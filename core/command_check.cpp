@@ -7,8 +7,10 @@
 #include "bpf_metrics.hpp"
 #include "config.hpp"
 #include "host_checks.hpp"
+#include "map_budget.hpp"
 #include "plugin_directory.hpp"
 #include "probe_object.hpp"
+#include "series_shares.hpp"
 
 namespace limpet {
 namespace {
@@ -68,6 +70,11 @@ int check_command(const std::filesystem::path& config_file, std::ostream& out)
     for (ProbeConfig& probe : parsed.config.probes)
         for (const std::string& problem : problems_of(parsed.config.agent, probe))
             problems.push_back(problem);
+    if (problems.empty())
+        for (const ConfigProblem& problem : share_series(parsed.config))
+            problems.push_back(to_string(problem));
+    for (const ConfigProblem& problem : check_core_fits(parsed.config.limits))
+        problems.push_back(to_string(problem));
     for (const std::string& problem : problems)
         out << problem << '\n';
     for (const Error& lack : check_host(read_host_facts(parsed.config.agent.cgroup_root), core_capabilities()))

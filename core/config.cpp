@@ -208,6 +208,11 @@ std::vector<std::string> known_config_keys()
             keys.push_back(table->dotted(key));
     for (const std::string& key : common_probe_keys())
         keys.push_back("plugins.<name>." + key);
+    TableReader of_probe(nothing, "plugins.<name>.limits", none);
+    ProbeLimits unused_limits;
+    read_probe_limits(of_probe, unused_limits);
+    for (const std::string& key : of_probe.asked())
+        keys.push_back(of_probe.dotted(key));
     return keys;
 }
 

@@ -51,13 +51,26 @@ struct AgentConfig {
     std::filesystem::path cgroup_root;               // empty: found through /proc/self/mountinfo
 };
 
+// A number that is not to be passed, and where it stands.
+struct Limit {
+    uint64_t value = 0; // 0: there is no limit
+    SourcePosition position;
+};
+
 // [limits]: what limpet may cost.
 struct LimitsConfig {
     double kernel_cpu = 0;                   // share of one core, 0.001…100; 0: no limit
     bool may_pause = false;                  // where sampling does not suffice
+    Limit memory;                            // bytes, of the agent
+    Limit kernel_memory;                     // bytes, of its BPF maps and programs
+    Limit series;                            // rows of all tables
     std::chrono::milliseconds lease{10'000}; // 2 s…10 min
+};
 
-    bool operator==(const LimitsConfig&) const = default;
+// [plugins.<name>.limits]: the same for one probe.
+struct ProbeLimits {
+    Limit kernel_memory;
+    Limit series;
 };
 
 // [names]: who is asked for the names of containers. An empty path: nobody is.
@@ -80,6 +93,9 @@ struct WorkloadRule {
     bool operator==(const WorkloadRule&) const = default;
 };
 
+// Rows that can be used, by series table; the overflow row is not counted. "" stands for gauges that a probe's code reports.
+using TableRows = std::map<std::string, uint32_t>;
+
 // [plugins.<name>]: the keys that every probe has, and the rest as written.
 struct ProbeConfig {
     std::string name;
@@ -89,6 +105,8 @@ struct ProbeConfig {
     std::string sha256;              // empty: not checked; else 64 lower-case hex digits
     std::vector<std::string> accept; // states besides "active" that /healthz takes as healthy
     std::optional<uint32_t> series;  // rows per series table; empty: what the probe declares
+    ProbeLimits limits;
+    TableRows granted_rows; // after share_series(): where a limit leaves less than is wanted
     struct RawValue {
         SourcePosition position;
         ConfigValue value;

@@ -8,6 +8,7 @@
 
 #include <arpa/inet.h>
 
+#include "config_limits.hpp"
 #include "duration.hpp"
 #include "suggestion.hpp"
 
@@ -150,6 +151,8 @@ void read_common_probe_keys(TableReader& table, const std::filesystem::path& dir
     read_accept(table, probe);
     if (const std::optional<int64_t> rows = table.integer("series", kFewestRows, kMostRows))
         probe.series = static_cast<uint32_t>(*rows);
+    if (std::optional<TableReader> limits = table.below("limits"))
+        read_probe_limits(*limits, probe.limits);
 }
 
 bool is_probe_name(const std::string& name)

@@ -12,6 +12,9 @@ constexpr double kShortestLease = 2; // it is renewed once a second
 constexpr double kLongestLease = 600;
 constexpr double kFloor = 0.001; // of a core
 constexpr double kMostPercent = 10'000;
+constexpr uint64_t kFewestBytes = 1 << 20;
+constexpr uint64_t kMostBytes = 1ULL << 40;
+constexpr int64_t kMostSeriesOfAll = 10'000'000;
 
 // "5%" of one core.
 std::optional<double> share_of_core(std::string_view text)
@@ -49,14 +52,36 @@ void read_below_floor(TableReader& table, LimitsConfig& limits)
         table.problem("below_floor", "\"" + *text + "\" is neither \"sample\" nor \"pause\"");
 }
 
+void read_size(TableReader& table, const std::string& key, Limit& limit)
+{
+    if (const std::optional<uint64_t> bytes = table.size_bytes(key, kFewestBytes, kMostBytes))
+        limit = {*bytes, table.position_of(key)};
+}
+
+void read_series(TableReader& table, Limit& limit)
+{
+    if (const std::optional<int64_t> rows = table.integer("series", 0, kMostSeriesOfAll))
+        limit = {static_cast<uint64_t>(*rows), table.position_of("series")};
+}
+
 } // namespace
 
 void read_limits(TableReader& table, LimitsConfig& limits)
 {
     read_kernel_cpu(table, limits);
     read_below_floor(table, limits);
+    read_size(table, "memory", limits.memory);
+    read_size(table, "kernel_memory", limits.kernel_memory);
+    read_series(table, limits.series);
     if (const std::optional<double> seconds = table.duration_seconds("lease", kShortestLease, kLongestLease))
         limits.lease = std::chrono::milliseconds(std::lround(*seconds * 1000));
+    table.report_unknown();
+}
+
+void read_probe_limits(TableReader& table, ProbeLimits& limits)
+{
+    read_size(table, "kernel_memory", limits.kernel_memory);
+    read_series(table, limits.series);
     table.report_unknown();
 }
 

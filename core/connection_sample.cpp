@@ -26,8 +26,7 @@ bool has_parser(const limpet_connection& connection)
 // Unless the slot has passed to another one.
 void forget(limpet_connection& connection, __u64 cookie)
 {
-    __atomic_compare_exchange_n(&connection.head.cookie, &cookie, __u64{0}, false, __ATOMIC_RELAXED,
-                                __ATOMIC_RELAXED);
+    __atomic_compare_exchange_n(&connection.head.cookie, &cookie, __u64{0}, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 // Every connection that is followed was in the sample until now.

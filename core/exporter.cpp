@@ -72,9 +72,10 @@ void add_limits(const AgentState& state, Families& families)
                  "Expected relative error (standard deviation) of the number of requests over the last minute, where "
                  "connections were sampled; else 0.",
                  {}, state.sample.relative_error(std::chrono::steady_clock::now()));
-    if (state.governor.limit() > 0)
-        families.add("limpet_limit_ratio", MetricKind::kGauge, "What is used of a limit; above 1 it is not kept.",
-                     {{"limit", "kernel_cpu"}}, state.governor.used() / state.governor.limit());
+    for (const LimitUse& use : state.limit_uses())
+        if (use.allowed > 0)
+            families.add("limpet_limit_ratio", MetricKind::kGauge, "What is used of a limit; above 1 it is not kept.",
+                         {{"limit", use.limit}}, use.used / use.allowed);
 }
 
 void add_memory(const AgentState& state, Families& families)

@@ -8,6 +8,7 @@
 
 #include <linux/bpf.h>
 
+#include "size.hpp"
 #include "tap.hpp"
 
 namespace limpet {
@@ -55,6 +56,15 @@ uint32_t budgeted_entries(const BpfObject& object, const std::string& map, const
 }
 
 } // namespace
+
+uint64_t bytes_of_maps(const BpfObject& object, uint32_t cpus)
+{
+    uint64_t total = 0;
+    for (const std::string& map : object.map_names())
+        if (!object.is_shared(map))
+            total += bytes_of_map(object.map_shape(map), cpus);
+    return total;
+}
 
 uint64_t bytes_of_map(const MapShape& shape, uint32_t cpus)
 {
@@ -110,6 +120,35 @@ Done check_map_budget(const BpfObject& object, const BpfMetrics& declared, const
                         std::to_string(largest.first) +
                         ". Build the probe with smaller maps, fewer limits.series, or a limits.map_bytes of " +
                         std::to_string(total)};
+}
+
+std::vector<ConfigProblem> check_core_fits(const LimitsConfig& limits)
+{
+    const uint64_t limit = limits.kernel_memory.value;
+    if (limit == 0)
+        return {};
+    const Result<uint64_t> core = Tap::bytes_of_its_maps();
+    if (!core || *core <= limit)
+        return {};
+    return {{limits.kernel_memory.position, "limits.kernel_memory",
+             size_text(limit) + " is less than the " + size_text(*core) +
+                 " that limpet takes on this host without any probe; use more"}};
+}
+
+Done check_kernel_memory(uint64_t bytes, const KernelMemoryRoom& room, const ProbeConfig& probe)
+{
+    const std::string own_key = "plugins." + probe.name + ".limits.kernel_memory";
+    const std::string takes = "takes " + std::to_string(bytes) + " bytes of kernel memory (" + size_text(bytes) + "); ";
+    const std::string smaller = ", or make its tables smaller with plugins." + probe.name + ".limits.series";
+    if (const uint64_t own = probe.limits.kernel_memory.value; own != 0 && bytes > own)
+        return Error{0, takes + own_key + " allows " + size_text(own) + ". Set it to " + size_text(bytes) + " or more" +
+                            smaller};
+    if (room.limit_bytes == 0 || room.used_bytes + bytes <= room.limit_bytes)
+        return done();
+    const uint64_t left = room.limit_bytes - std::min(room.limit_bytes, room.used_bytes);
+    return Error{0, takes + "limits.kernel_memory is " + size_text(room.limit_bytes) +
+                        ", of which the core and other " + "probes leave " + std::to_string(left) + ". Set it to " +
+                        size_text(room.used_bytes + bytes) + " or more" + smaller};
 }
 
 } // namespace limpet

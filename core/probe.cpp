@@ -6,10 +6,10 @@
 
 #include "host_checks.hpp"
 #include "log.hpp"
-#include "map_budget.hpp"
 #include "network_namespaces.hpp"
 #include "plugin_directory.hpp"
 #include "probe_object.hpp"
+#include "series_shares.hpp"
 #include "thread_time.hpp"
 
 namespace limpet {
@@ -139,7 +139,7 @@ Done Probe::make_instance(const PluginFile& file)
     if (!library)
         return library.error();
     const limpet_plugin* plugin = keep_mapped(std::move(*library));
-    auto host = std::make_unique<PluginHost>(manifest_, config_.values, table_rows(1024),
+    auto host = std::make_unique<PluginHost>(manifest_, config_.values, gauge_limit(),
                                              [tap = tap_](const uint8_t* address) { return tap->name_of(address); });
     instance_ = std::make_unique<PluginInstance>(plugin, std::move(host));
     if (const Done created = instance_->create(); !created)
@@ -158,7 +158,8 @@ Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroun
     const ObjectSettings settings{declared_,
                                   config_.values,
                                   bounds_,
-                                  config_.series || manifest_.series ? std::optional(table_rows(0)) : std::nullopt,
+                                  rows_of_table(config_, manifest_),
+                                  config_.granted_rows,
                                   shards(),
                                   parser_number_,
                                   instance_->host().variables(),
@@ -170,14 +171,18 @@ Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroun
     plan.prepare = [&](BpfObject& object) -> Done {
         if (const Done fits = check_map_budget(object, declared_, manifest_); !fits)
             return Error{0, file.path.string() + ": " + fits.error().text};
-        return prepare_object(object, settings);
+        if (const Done prepared = prepare_object(object, settings); !prepared)
+            return prepared;
+        return check_kernel_memory(bytes_of_maps(object, possible_cpus()), surroundings.kernel_memory, config_);
     };
     plan.cgroup_fd = surroundings.cgroup_fd;
     Result<LoadedBpf> loaded = load_bpf(plan);
     if (!loaded)
         return loaded.error();
     loaded_ = std::make_unique<LoadedBpf>(std::move(*loaded));
-    kernel_memory_bytes_ = loaded_->object.kernel_memory_bytes();
+    kernel_memory_bytes_ = loaded_->object.kernel_memory_bytes(); // with the programs
+    if (const Done fits = check_kernel_memory(kernel_memory_bytes_, surroundings.kernel_memory, config_); !fits)
+        return fits;
     Result<KernelStats> stats = KernelStats::open(loaded_->object);
     if (!stats)
         return stats.error();

@@ -18,6 +18,7 @@
 #include "config.hpp"
 #include "families.hpp"
 #include "kernel_stats.hpp"
+#include "map_budget.hpp"
 #include "plugin_file.hpp"
 #include "plugin_instance.hpp"
 #include "series_table.hpp"
@@ -47,6 +48,7 @@ struct ProbeSurroundings {
     Tap& tap;
     int cgroup_fd;
     std::vector<std::string> taken_metrics; // names that other probes export
+    KernelMemoryRoom kernel_memory;
 };
 
 class Probe {
@@ -119,6 +121,7 @@ private:
     void quarantine(const Error& error);
     void add_empty_families(Families& families) const;
     [[nodiscard]] uint32_t table_rows(uint32_t declared) const;
+    [[nodiscard]] uint32_t gauge_limit() const;
     [[nodiscard]] uint32_t shards() const;
     Done run_iterator(const ManifestProgram& program);
 

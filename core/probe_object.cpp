@@ -38,11 +38,12 @@ std::optional<uint64_t> kernel_number(const ConfigValue& value)
     return std::nullopt;
 }
 
-Done set_config_variables(BpfObject& object, const ObjectSettings& settings)
+Done set_config_variables(BpfObject& object, const std::vector<ConfigVariable>& variables,
+                          const std::map<std::string, ConfigValue>& values)
 {
-    for (const ConfigVariable& variable : settings.declared.config) {
-        const auto found = settings.values.find(variable.config_key);
-        const auto number = found == settings.values.end() ? std::nullopt : kernel_number(found->second);
+    for (const ConfigVariable& variable : variables) {
+        const auto found = values.find(variable.config_key);
+        const auto number = found == values.end() ? std::nullopt : kernel_number(found->second);
         if (!number || !object.set_number(variable.variable, *number))
             return Error{0, "variable " + variable.variable + " stands for the config key \"" + variable.config_key +
                                 "\", which the manifest does not declare as integer, boolean or duration"};
@@ -117,12 +118,20 @@ Done size_switched_maps(BpfObject& object, const ObjectSettings& settings)
     return done();
 }
 
+// The overflow row included.
+uint32_t rows_of(const SeriesLayout& layout, const BpfObject& object, std::optional<uint32_t> series_rows)
+{
+    const uint32_t wanted = series_rows.value_or(object.map_entries(layout.table + "_index"));
+    return is_on(layout, object) ? std::max(kFewestRows, wanted) : kFewestRows;
+}
+
 Done size_tables(BpfObject& object, const ObjectSettings& settings)
 {
     for (const SeriesLayout& layout : settings.declared.tables) {
         const std::string& table = layout.table;
-        const uint32_t wanted = settings.series_rows.value_or(object.map_entries(table + "_index"));
-        const uint32_t rows = is_on(layout, object) ? std::max(kFewestRows, wanted) : kFewestRows;
+        const auto granted = settings.granted_rows.find(table);
+        const uint32_t rows = granted == settings.granted_rows.end() ? rows_of(layout, object, settings.series_rows)
+                                                                     : granted->second + 1;
         object.set_number(table + "_limit", rows);
         for (const auto& [map, entries] : {std::pair(table + "_index", rows), std::pair(table + "_keys", rows),
                                            std::pair(table + "_rows", rows * settings.shards)})
@@ -191,6 +200,18 @@ Result<std::vector<uint16_t>> read_ports(const ConfigVariable& ports, const std:
     return list;
 }
 
+Result<TableRows> wanted_rows(BpfObject& object, const BpfMetrics& declared,
+                              const std::map<std::string, ConfigValue>& values, std::optional<uint32_t> series_rows)
+{
+    if (const Done set = set_config_variables(object, declared.config, values); !set)
+        return set.error();
+    TableRows rows;
+    for (const SeriesLayout& layout : declared.tables)
+        if (is_on(layout, object))
+            rows[layout.table] = rows_of(layout, object, series_rows) - 1;
+    return rows;
+}
+
 void drop_switched_off(BpfMetrics& declared, const BpfObject& object)
 {
     for (SeriesLayout& layout : declared.tables)
@@ -202,8 +223,9 @@ Done prepare_object(BpfObject& object, const ObjectSettings& settings)
     object.set_number("limpet_shard_mask", settings.shards - 1);
     object.set_number("limpet_parser_number", settings.parser_number);
     object.set_number("limpet_self_tgid", static_cast<uint64_t>(::getpid()));
-    for (const auto& step :
-         {set_config_variables, set_bounds, set_ports, set_own_variables, size_tables, size_switched_maps})
+    if (const Done set = set_config_variables(object, settings.declared.config, settings.values); !set)
+        return set;
+    for (const auto& step : {set_bounds, set_ports, set_own_variables, size_tables, size_switched_maps})
         if (const Done prepared = step(object, settings); !prepared)
             return prepared;
     if (const Done sized = size_stats(object); !sized)

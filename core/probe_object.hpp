@@ -25,7 +25,8 @@ struct ObjectSettings {
     const BpfMetrics& declared;
     const std::map<std::string, ConfigValue>& values; // of the probe's config
     const BoundsByVariable& bounds;                   // from read_bounds()
-    std::optional<uint32_t> series_rows;              // per table; empty: as declared
+    std::optional<uint32_t> series_rows;              // per table, the overflow row included; empty: as declared
+    const TableRows& granted_rows;                    // where a limit leaves less than that
     uint32_t shards = 1;                              // elements of <table>_rows per row
     uint32_t parser_number = 0;                       // 0: parses no streams
     const PluginHost::Variables& variables;           // that the probe sets by itself; they win
@@ -42,6 +43,11 @@ struct ObjectSettings {
 // The ports that a LIMPET_PORTS variable stands for: 1 to 16 whole numbers from 1 to 65535, each once.
 [[nodiscard]] Result<std::vector<uint16_t>> read_ports(const ConfigVariable& ports,
                                                        const std::map<std::string, ConfigValue>& values);
+
+// The rows of the tables that the config does not switch off. `object` is only opened; its variables are those of the config then.
+[[nodiscard]] Result<TableRows> wanted_rows(BpfObject& object, const BpfMetrics& declared,
+                                            const std::map<std::string, ConfigValue>& values,
+                                            std::optional<uint32_t> series_rows);
 
 // Takes metrics out that are switched off: once the object has its variables.
 void drop_switched_off(BpfMetrics& declared, const BpfObject& object);

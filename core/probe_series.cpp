@@ -6,14 +6,20 @@
 #include <algorithm>
 
 #include "log.hpp"
+#include "series_shares.hpp"
 
 namespace limpet {
 
 uint32_t Probe::table_rows(uint32_t declared) const
 {
-    if (config_.series)
-        return *config_.series;
-    return manifest_.series ? manifest_.series : declared;
+    return rows_of_table(config_, manifest_).value_or(declared);
+}
+
+// Of the gauges that its code reports.
+uint32_t Probe::gauge_limit() const
+{
+    const auto granted = config_.granted_rows.find(kReportedGauges);
+    return granted == config_.granted_rows.end() ? table_rows(kDeclaredGauges) : granted->second;
 }
 
 Done Probe::open_tables()
@@ -72,7 +78,7 @@ uint32_t Probe::series_limit() const
     uint32_t total = 0;
     for (const SeriesTable& table : tables_)
         total += table.limit();
-    return manifest_.metrics.empty() ? total : total + table_rows(1024);
+    return manifest_.metrics.empty() ? total : total + gauge_limit();
 }
 
 uint64_t Probe::series_overflows() const

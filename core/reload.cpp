@@ -4,7 +4,9 @@
 #include <algorithm>
 
 #include "log.hpp"
+#include "map_budget.hpp"
 #include "plugin_directory.hpp"
+#include "series_shares.hpp"
 
 namespace limpet {
 namespace {
@@ -26,7 +28,7 @@ bool has_same_values(const ProbeConfig& a, const ProbeConfig& b)
 
 bool is_same_file(const ProbeConfig& a, const ProbeConfig& b)
 {
-    return a.path == b.path && a.sha256 == b.sha256 && a.series == b.series;
+    return a.path == b.path && a.sha256 == b.sha256 && a.series == b.series && a.granted_rows == b.granted_rows;
 }
 
 std::vector<std::string> changed_fixed_keys(const Config& old_config, const Config& new_config)
@@ -92,7 +94,7 @@ void apply(AgentState& state, const Config& config, const ReloadPlan& plan)
 {
     const std::lock_guard lock(state.mutex);
     state.workloads.set_rules(config.workloads);
-    state.governor.set_limit(config.limits.kernel_cpu, config.limits.may_pause);
+    state.set_limits(config.limits);
     state.rings = Rings(); // its reader knows probes that may go
     for (const std::string& name : plan.stop) {
         log(LogLevel::kInfo, name, "stopped");
@@ -164,6 +166,10 @@ std::vector<ConfigProblem> check_probe_configs(Config& config)
         for (ConfigProblem& problem : check_probe_config(probe, file->manifest))
             problems.push_back(std::move(problem));
     }
+    if (problems.empty())
+        problems = share_series(config);
+    for (ConfigProblem& problem : check_core_fits(config.limits))
+        problems.push_back(std::move(problem));
     return problems;
 }
 

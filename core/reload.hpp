@@ -25,7 +25,7 @@ struct ReloadPlan {
 
 [[nodiscard]] ReloadPlan plan_reload(const Config& old_config, const Config& new_config);
 
-// Every mistake that only a probe's manifest can tell. A probe whose file cannot be read has none here: it fails on its own.
+// Every mistake that only the probes' files can tell; without any, what limits leave each probe has been set. A probe whose file cannot be read has none here: it fails on its own.
 [[nodiscard]] std::vector<ConfigProblem> check_probe_configs(Config& config);
 
 // Reads the file again. With problems the old configuration stays in force, and all of them are logged; else `config` becomes

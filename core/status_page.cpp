@@ -6,6 +6,8 @@
 #include <set>
 #include <tuple>
 
+#include "size.hpp"
+
 namespace limpet {
 namespace {
 
@@ -112,6 +114,28 @@ std::string cost_table(AgentState& state)
            formatted("%.1f MB", static_cast<double>(state.tap.kernel_memory_bytes()) / 1e6) + " of kernel memory.</p>";
 }
 
+std::string amount(const std::string& limit, double number)
+{
+    if (limit == "kernel_cpu")
+        return formatted("%.2f %% of a core", number * 100);
+    return limit == "series" ? formatted("%.0f", number) : size_text(static_cast<uint64_t>(number));
+}
+
+std::string limits_table(const AgentState& state)
+{
+    std::string html = "<h2>Limits</h2><table><tr><th>Of</th><th class=\"number\">Used</th><th "
+                       "class=\"number\">Limit</th><th>State</th></tr>";
+    for (const LimitUse& use : state.limit_uses()) {
+        const bool is_kept = use.allowed <= 0 || use.used <= use.allowed;
+        html += "<tr>" + cell(use.limit) + number_cell(amount(use.limit, use.used)) +
+                number_cell(use.allowed > 0 ? amount(use.limit, use.allowed) : "none") +
+                (is_kept ? cell(use.allowed > 0 ? formatted("%.0f %%", use.used / use.allowed * 100) : "")
+                         : "<td class=\"failed\">not kept</td>") +
+                "</tr>";
+    }
+    return html + "</table>";
+}
+
 std::string workloads_table(const AgentState& state)
 {
     std::set<std::pair<std::string, std::string>> names;
@@ -149,8 +173,8 @@ HttpPage status_page(AgentState& state)
     std::string html = kHead;
     html += "<h1>limpet " LIMPET_VERSION "</h1><p><a href=\"/metrics\">/metrics</a> for Prometheus, "
             "<a href=\"/healthz\">/healthz</a> for health checks.</p>";
-    html +=
-        probes_table(state) + cost_sentences(state) + cost_table(state) + workloads_table(state) + "</body></html>\n";
+    html += probes_table(state) + cost_sentences(state) + cost_table(state) + limits_table(state) +
+            workloads_table(state) + "</body></html>\n";
     return {200, "text/html; charset=utf-8", html};
 }
 

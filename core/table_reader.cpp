@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "duration.hpp"
+#include "size.hpp"
 #include "suggestion.hpp"
 
 namespace limpet {
@@ -88,6 +89,26 @@ std::optional<double> TableReader::duration_seconds(const std::string& key, doub
     return seconds;
 }
 
+std::optional<uint64_t> TableReader::size_bytes(const std::string& key, uint64_t minimum, uint64_t maximum)
+{
+    const TomlEntry* const found = entry(key);
+    if (found == nullptr)
+        return std::nullopt;
+    const auto* value = std::get_if<std::string>(&found->value.data);
+    if (value != nullptr && value->empty())
+        return 0;
+    const std::optional<uint64_t> bytes = value == nullptr ? std::nullopt : parse_size_bytes(*value);
+    if (!bytes) {
+        wrong_type(key, found->value, std::string(kSizeForm));
+        return std::nullopt;
+    }
+    if (*bytes < minimum || *bytes > maximum) {
+        problem(key, *value + " is out of range; use " + size_text(minimum) + " to " + size_text(maximum));
+        return std::nullopt;
+    }
+    return bytes;
+}
+
 std::optional<std::vector<std::string>> TableReader::texts(const std::string& key)
 {
     const TomlEntry* const found = entry(key);
@@ -131,6 +152,12 @@ const TomlTable* TableReader::table(const std::string& key)
     return nullptr;
 }
 
+std::optional<TableReader> TableReader::below(const std::string& key)
+{
+    const TomlTable* const found = table(key);
+    return found == nullptr ? std::nullopt : std::optional(TableReader(*found, dotted(key), *problems_));
+}
+
 std::vector<const TomlTable*> TableReader::tables(const std::string& key)
 {
     const TomlEntry* const found = entry(key);
@@ -151,10 +178,15 @@ std::vector<const TomlTable*> TableReader::tables(const std::string& key)
     return result;
 }
 
-void TableReader::problem(const std::string& key, const std::string& text)
+const SourcePosition& TableReader::position_of(const std::string& key) const
 {
     const TomlEntry* const found = table_->find(key);
-    problems_->push_back({found != nullptr ? found->value.position : table_->position, dotted(key), text});
+    return found != nullptr ? found->value.position : table_->position;
+}
+
+void TableReader::problem(const std::string& key, const std::string& text)
+{
+    problems_->push_back({position_of(key), dotted(key), text});
 }
 
 void TableReader::wrong_type(const std::string& key, const TomlValue& value, const std::string& expected)

@@ -29,14 +29,21 @@ public:
     [[nodiscard]] std::optional<bool> boolean(const std::string& key);
     [[nodiscard]] std::optional<int64_t> integer(const std::string& key, int64_t minimum, int64_t maximum);
     [[nodiscard]] std::optional<double> duration_seconds(const std::string& key, double minimum, double maximum);
+    // "" is 0, whatever the minimum.
+    [[nodiscard]] std::optional<uint64_t> size_bytes(const std::string& key, uint64_t minimum, uint64_t maximum);
     [[nodiscard]] std::optional<std::vector<std::string>> texts(const std::string& key);
     // Overwrites `value` when the key is there. A path that is not absolute is seen from `directory`; "" is an empty one.
     void path(const std::string& key, const std::filesystem::path& directory, std::filesystem::path& value);
     [[nodiscard]] const TomlTable* table(const std::string& key);
+    // A reader of the table `key`, which notes its mistakes in the same list.
+    [[nodiscard]] std::optional<TableReader> below(const std::string& key);
     // An array of tables, [[key]]; items that are not tables are noted and left out.
     [[nodiscard]] std::vector<const TomlTable*> tables(const std::string& key);
     // Any value, unchecked.
     [[nodiscard]] const TomlEntry* entry(const std::string& key);
+
+    // Of the value of `key`, or of the table where there is none.
+    [[nodiscard]] const SourcePosition& position_of(const std::string& key) const;
 
     [[nodiscard]] bool has(const std::string& key) const { return table_->find(key) != nullptr; }
 

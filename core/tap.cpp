@@ -10,6 +10,7 @@
 #include "bpf_loader.hpp"
 #include "limpet/connection.h"
 #include "log.hpp"
+#include "map_budget.hpp"
 #include "network_namespaces.hpp"
 
 // NOLINTBEGIN(readability-identifier-naming): symbols that the build makes
@@ -106,6 +107,16 @@ Result<Tap> Tap::load(uint16_t listen_port)
         return times.error();
     tap.times_ = std::move(*times);
     return tap;
+}
+
+Result<uint64_t> Tap::bytes_of_its_maps()
+{
+    Result<BpfObject> object = BpfObject::open(tap_object(), "limpet");
+    if (!object)
+        return object.error();
+    if (const Done prepared = prepare(*object, 0); !prepared)
+        return prepared.error();
+    return bytes_of_maps(*object, possible_cpus());
 }
 
 Result<std::vector<std::string>> Tap::attach_owners()

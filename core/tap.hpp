@@ -40,6 +40,8 @@ class Tap {
 public:
     // Loads the object; nothing is attached. `listen_port` is the agent's own: connections to it are not followed.
     static Result<Tap> load(uint16_t listen_port);
+    // What the kernel will charge for its maps on this host. Nothing is loaded.
+    static Result<uint64_t> bytes_of_its_maps();
 
     // Socket owners: the tracepoint, and iterators for sockets older than the agent. Returns what could not be had.
     Result<std::vector<std::string>> attach_owners();

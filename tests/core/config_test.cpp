@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "config.hpp"
+#include "size.hpp"
 #include "temporary_directory.hpp"
 
 using namespace limpet;
@@ -127,6 +128,14 @@ accept = ["degradd"]
 series = 1
 [plugins.http.limits]
 memory = 1
+series = -1
+[plugins.http.bounds]
+[limits]
+memory = 64
+kernel_memory = "16Mib"
+series = "5000"
+lease = "1s"
+kernel_memry = "1MiB"
 )") == std::vector<std::string>{
            "1:2: agnet: unknown table or key; did you mean 'agent'?",
            "4:1: agent.listn: unknown key; did you mean 'listen'?",
@@ -139,8 +148,57 @@ memory = 1
            "11:10: plugins.http.sha256: is not a SHA-256 sum of 64 hexadecimal digits; `sha256sum FILE` prints it",
            "12:10: plugins.http.accept: unknown state \"degradd\"; did you mean 'degraded'?",
            "13:10: plugins.http.series: 1 is out of range; use 2 to 100000",
-           "14:1: plugins.http.limits: a table cannot stand here; use an integer, number, boolean, string or list",
+           "15:1: plugins.http.limits.memory: unknown key; known are: kernel_memory, series",
+           "16:10: plugins.http.limits.series: -1 is out of range; use 0 to 10000000",
+           "17:1: plugins.http.bounds: a table cannot stand here; use an integer, number, boolean, string or list",
+           "19:10: limits.memory: expected a size such as \"16MiB\" (units: B, KiB, MiB, GiB, kB, MB, GB), found "
+           "integer 64",
+           "20:17: limits.kernel_memory: expected a size such as \"16MiB\" (units: B, KiB, MiB, GiB, kB, MB, GB), "
+           "found "
+           "string \"16Mib\"",
+           "21:10: limits.series: expected integer from 0 to 10000000, found string \"5000\"; write 5000 without "
+           "quotes",
+           "22:9: limits.lease: 1s is out of range; use 2s to 10m",
+           "23:1: limits.kernel_memry: unknown key; did you mean 'kernel_memory'?",
        });
+}
+
+TEST_CASE("Limits are read, of all and of one probe, and remember where they stand")
+{
+    const Config config = config_of(R"([limits]
+memory = "64MiB"
+kernel_memory = "1.5GB"
+series = 5000
+[plugins.http.limits]
+kernel_memory = "8MiB"
+series = 100
+)");
+    CHECK(config.limits.memory.value == 64 << 20);
+    CHECK(config.limits.kernel_memory.value == 1'500'000'000);
+    CHECK(config.limits.series.value == 5000);
+    CHECK(config.limits.series.position.line == 4);
+    CHECK(config.limits.series.position.column == 10);
+    REQUIRE(config.probes.size() == 1);
+    CHECK(config.probes[0].limits.kernel_memory.value == 8 << 20);
+    CHECK(config.probes[0].limits.series.value == 100);
+    CHECK(config.probes[0].limits.series.position.line == 7);
+    CHECK(config.probes[0].raw.empty());
+    CHECK(config_of("").limits.memory.value == 0);
+    CHECK(config_of("[limits]\nmemory = \"\"\nseries = 0").limits.memory.value == 0);
+}
+
+TEST_CASE("Sizes are numbers with a unit, and are written so that they are enough")
+{
+    CHECK(parse_size_bytes("16MiB") == 16u << 20);
+    CHECK(parse_size_bytes("1.5KiB") == 1536u);
+    CHECK(parse_size_bytes("2GB") == 2'000'000'000u);
+    CHECK(parse_size_bytes("0B") == 0u);
+    for (const char* text : {"", "16", "MiB", "16 MiB", "16mib", "-1MiB", "1e3MiB", "nanMiB", "infB", "2000000GB"})
+        CHECK_FALSE(parse_size_bytes(text));
+    CHECK(size_text(16 << 20) == "16MiB");
+    CHECK(size_text((16 << 20) + 1) == "16.1MiB");
+    CHECK(size_text(900) == "900B");
+    CHECK(size_text(5ULL << 30) == "5GiB");
 }
 
 TEST_CASE("Values that are nearly right are answered with what to write")

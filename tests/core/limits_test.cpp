@@ -6,6 +6,8 @@
 #include "cost_meter.hpp"
 #include "cost_rates.hpp"
 #include "lease.hpp"
+#include "map_budget.hpp"
+#include "series_shares.hpp"
 
 using namespace limpet;
 using namespace std::chrono_literals;
@@ -65,4 +67,41 @@ TEST_CASE("rates are over the seconds that are remembered, and a probe that bega
     CHECK(rates.of("http").kernel_share == 0);
     CHECK_FALSE(rates.of("http").is_measured);
     CHECK(rates.of("dns").kernel_share == 0);
+}
+
+TEST_CASE("a limit is shared in proportion, each has one row, and the sum is never above it")
+{
+    CHECK(shares_of(100, {10, 20}) == std::vector<uint32_t>{10, 20});
+    CHECK(shares_of(100, {}).empty());
+    CHECK(shares_of(3, {1000, 1, 5}) == std::vector<uint32_t>{1, 1, 1});
+    CHECK(shares_of(102, {1001, 101}) == std::vector<uint32_t>{91, 10});
+    for (uint64_t limit = 5; limit < 300; ++limit) {
+        const std::vector<uint32_t> shares = shares_of(limit, {99'999, 7, 1, 255, 1023});
+        uint64_t total = 0;
+        for (const uint32_t rows : shares) {
+            CHECK(rows >= 1);
+            total += rows;
+        }
+        CHECK(total <= limit);
+    }
+}
+
+TEST_CASE("a probe that does not fit into kernel memory is told how many bytes, which limit, and what to write")
+{
+    ProbeConfig http;
+    http.name = "http";
+    CHECK(check_kernel_memory(1 << 30, {}, http));
+    CHECK(check_kernel_memory(2 << 20, {8 << 20, 6 << 20}, http));
+    const Done over = check_kernel_memory((2 << 20) + 1, {8 << 20, 6 << 20}, http);
+    REQUIRE_FALSE(over);
+    CHECK(over.error().text ==
+          "takes 2097153 bytes of kernel memory (2.1MiB); limits.kernel_memory is 8MiB, of which the core and other "
+          "probes "
+          "leave 2097152. Set it to 8.1MiB or more, or make its tables smaller with plugins.http.limits.series");
+    http.limits.kernel_memory.value = 1 << 20;
+    const Done own = check_kernel_memory(2 << 20, {8 << 20, 0}, http);
+    REQUIRE_FALSE(own);
+    CHECK(own.error().text ==
+          "takes 2097152 bytes of kernel memory (2MiB); plugins.http.limits.kernel_memory allows 1MiB. "
+          "Set it to 2MiB or more, or make its tables smaller with plugins.http.limits.series");
 }
