@@ -18,10 +18,10 @@
 #define LIMPET_CONNECTION_BYTES 256
 
 struct limpet_connection_head {
-    __u64 cookie;         /* of the socket, see limpet_cookie_of; 0: free */
-    __u8 verdict;         /* 1…15 the owner's number, 255 nobody, else undecided */
-    __u8 tries;           /* segments that parsers will still be shown while nobody owns the connection; then an epoch */
-    __u16 generation;     /* differs from that of the slot's last user */
+    __u64 cookie;     /* of the socket, see limpet_cookie_of; 0: free */
+    __u8 verdict;     /* 1…15 the owner's number, 255 nobody, else undecided */
+    __u8 tries;       /* segments that parsers will still be shown while nobody owns the connection; then an epoch */
+    __u16 generation; /* differs from that of the slot's last user */
     __u16 alias_plus_one; /* the slot that holds the connection's state instead of this one; 0: none */
     __u16 workload;       /* number of the workload that owns the socket; 0: unknown. Beside an alias: its generation */
 };
