@@ -230,7 +230,8 @@ void AgentState::govern()
     const uint32_t before = governor.level();
     if (governor.step(now, {used, rate, number_of_connections()}) != before)
         change_level(before);
-    else if (sample.step(tap.connections(), now))
+    else if (weight_of(governor.level()) > 1 &&
+             sample.step(tap.connections(), now)) // the table: 4 MB once it is mapped
         command_all();
     if (governor.is_exhausted() && !std::exchange(has_said_exhausted, true))
         log(LogLevel::kWarn, "agent",
