@@ -77,4 +77,10 @@ E2E_CASES = {
     "durations.DurationsTest":
         Description("durations", "h2load, slow reader", "Go net/http, nginx: bounds of sleeps, streams, slow readers",
                     "the sleeps"),
+    "routes.RoutesTest.test_identifiers_are_folded":
+        Description("routes", "h2load: 600 targets with numbers, UUIDs, hashes and queries", "nginx", "access log, route by route"),
+    "routes.RoutesTest.test_templates_take_names":
+        Description("routes", "h2load: 304 targets, two templates", "nginx", "access log, route by route"),
+    "routes.RoutesTest.test_beyond_the_limit_is_other":
+        Description("routes", "h2load: 100 paths, room for 10", "nginx", "the number sent"),
 }

@@ -23,4 +23,5 @@ TRAFFIC = {
     "scale": "Many connections",
     "durations": "Durations",
     "sizes": "Sizes of bodies",
+    "routes": "Routes",
 }
