@@ -3,16 +3,13 @@
 // The tcp probe's programs on the running kernel, without the agent, on sockets of the test's own: with the calls of
 // sockops, and with the tracepoint that stands in for them. Needs root.
 #include <array>
-#include <chrono>
 #include <cstring>
 #include <functional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -25,11 +22,10 @@
 #include "manifest.hpp"
 #include "owned_fd.hpp"
 #include "probe_object.hpp"
+#include "tcp_sockets.hpp"
 
 namespace limpet::test {
 namespace {
-
-using namespace std::chrono_literals;
 
 constexpr uint32_t kDestinations = 1024;
 constexpr uint32_t kListenAddresses = 512;
@@ -80,13 +76,6 @@ T taken(Result<T> result)
     if (!result)
         throw std::runtime_error(result.error().text);
     return std::move(*result);
-}
-
-int checked(int result, const char* what)
-{
-    if (result < 0)
-        throw std::runtime_error(errno_error(what).text);
-    return result;
 }
 
 // The probe's object, attached to the running kernel for as long as it lives.
@@ -153,81 +142,6 @@ private:
     BpfObject object_;
     OwnedFd cgroup_;
 };
-
-OwnedFd tcp_socket(int flags = 0)
-{
-    return OwnedFd(checked(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0), "socket"));
-}
-
-int connect_to(const OwnedFd& socket, const sockaddr_in& address)
-{
-    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) ? errno : 0;
-}
-
-class Listener {
-public:
-    explicit Listener(int backlog) : socket_(tcp_socket())
-    {
-        socklen_t size = sizeof(address_);
-        address_.sin_family = AF_INET;
-        address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        checked(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address_), sizeof(address_)), "bind");
-        checked(::listen(socket_.get(), backlog), "listen");
-        checked(::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&address_), &size), "getsockname");
-    }
-    [[nodiscard]] const sockaddr_in& address() const { return address_; }
-    [[nodiscard]] OwnedFd accept() const
-    {
-        return OwnedFd(checked(::accept(socket_.get(), nullptr, nullptr), "accept"));
-    }
-    void close() { socket_ = OwnedFd(); }
-
-private:
-    OwnedFd socket_;
-    sockaddr_in address_{};
-};
-
-void send(const OwnedFd& socket, size_t bytes)
-{
-    const std::vector<char> text(bytes, 'x');
-    checked(static_cast<int>(::send(socket.get(), text.data(), bytes, MSG_NOSIGNAL)), "send");
-}
-
-void receive(const OwnedFd& socket, size_t bytes)
-{
-    std::vector<char> text(bytes + 1);
-    if (::recv(socket.get(), text.data(), bytes, MSG_WAITALL) != static_cast<ssize_t>(bytes))
-        throw std::runtime_error("too little was received");
-}
-
-void close_with_reset(OwnedFd& socket)
-{
-    const linger at_once{1, 0};
-    checked(::setsockopt(socket.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), "SO_LINGER");
-    socket = OwnedFd();
-}
-
-struct Pair {
-    OwnedFd client;
-    OwnedFd server;
-};
-
-Pair connected_pair(const Listener& listener)
-{
-    OwnedFd client = tcp_socket();
-    if (const int error = connect_to(client, listener.address()))
-        throw std::runtime_error(std::strerror(error));
-    return {std::move(client), listener.accept()};
-}
-
-// Ends of connections are dealt with by softirqs, which may be late.
-bool becomes_true(const std::function<bool()>& claim)
-{
-    const auto deadline = std::chrono::steady_clock::now() + 2s;
-    while (!claim() && std::chrono::steady_clock::now() < deadline)
-        std::this_thread::sleep_for(1ms);
-    return claim();
-}
 
 const std::string kSockops = "on_socket_event";
 const std::string kTracepoint = "on_set_state";
