@@ -3,7 +3,7 @@
  * The http probe's kernel side: follows HTTP/1.0 and HTTP/1.1 on any port, at both ends, and counts requests.
  *
  * Hooks   the tap's parsers for both directions (tail-called per segment with payload, FIN or RST);
- *         tp_btf/inet_sock_set_state for connections that end without an answer.
+ *         tp_btf/inet_sock_set_state for connections that end without an answer, cgroup/sock_release for clients that give up.
  * Maps    state in the connections of the tap; http_server_* and http_client_* with 1,024 rows each: 0.4 MB a shard each.
  * Cost    a head that is the one before it is copied, hashed and not read (http_plain.bpf.h); of others one window of up to 256
  *         bytes after another. Bodies are passed over by their length, unread.
@@ -24,6 +24,9 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 LIMPET_PROGRAM(0, on_set_state); /* the parsers' runs are the tap's */
 LIMPET_PROGRAM(1, on_set_state_again);
+LIMPET_PROGRAM(2, on_release);
+
+#define CGROUP_ALLOW 1
 
 /* Steps for one segment: a message takes one or two, a chunk less. What is left behind them is not read. */
 #define STEPS_PER_SEGMENT 2048
@@ -44,6 +47,18 @@ static __always_inline void meet_half(struct __sk_buff *skb, struct http_half *h
     }
 }
 
+/* A received segment is read before the socket's lock is taken: while another CPU ends the connection, which is told by what this
+ * end sends or by the socket. One of them has the last answer. `has_entered`: this is such a segment. */
+static __noinline void abandon_alone(struct http_connection *connection, __u8 error, struct peer *peer,
+                                     __u32 has_entered)
+{
+    if (!limpet_enter((void *)connection, has_entered))
+        return;
+    if (unanswered(connection))
+        abandon(connection, error, peer);
+    limpet_leave((void *)connection, has_entered);
+}
+
 /* The sender of this direction has sent its last byte, and all before it has been parsed. */
 static __always_inline void end_direction(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
@@ -58,7 +73,7 @@ static __always_inline void end_direction(struct __sk_buff *skb, struct http_con
     if (!unanswered(connection))
         return;
     peer_of_packet(skb, run->direction, &peer);
-    abandon(connection, ERROR_TRUNCATED, &peer);
+    abandon_alone(connection, ERROR_TRUNCATED, &peer, run->direction == INGRESS);
 }
 
 static __always_inline void reset_connection(struct __sk_buff *skb, struct http_connection *connection, __u32 direction)
@@ -68,7 +83,7 @@ static __always_inline void reset_connection(struct __sk_buff *skb, struct http_
     if (!unanswered(connection))
         return;
     peer_of_packet(skb, direction, &peer);
-    abandon(connection, ERROR_RESET, &peer);
+    abandon_alone(connection, ERROR_RESET, &peer, direction == INGRESS);
 }
 
 /* Reads what repeat_head has left of a segment, up to its end, and what had come early behind it. Returns as step does, but for
@@ -236,22 +251,43 @@ static __always_inline void peer_of_socket(struct sock *sk, struct peer *peer)
     peer->port = bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
 }
 
-/* A connection is over. What it left unanswered counts as an error; nearly always there is nothing. */
-static __always_inline int close_connection(struct sock *sk)
+static __always_inline void peer_of_release(const struct bpf_sock *sk, struct peer *peer)
+{
+    __be32 address = sk->dst_ip4;
+
+    if (sk->family == AF_INET) {
+        map_ipv4(peer, &address);
+    } else {
+        for (int i = 0; i < 4; i++)
+            ((__be32 *)peer->address)[i] = sk->dst_ip6[i];
+    }
+    peer->port = bpf_ntohs((__be16)sk->dst_port);
+}
+
+/* The connection of a socket, if it has left something unanswered; NULL otherwise, which is nearly always. */
+static __always_inline struct http_connection *unanswered_connection(const struct limpet_socket *owner)
 {
     struct http_connection *connection;
-    struct limpet_socket *owner;
-    struct peer peer;
 
-    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
     if (!owner || !owner->slot_plus_one)
-        return 0;
+        return NULL;
     connection = (void *)limpet_connection_at(owner->slot_plus_one - 1);
     if (!connection || connection->head.generation != (__u16)owner->generation ||
         connection->head.verdict != limpet_parser_number || !unanswered(connection))
+        return NULL;
+    return connection;
+}
+
+/* A connection is over. What it left unanswered counts as an error. */
+static __always_inline int close_connection(struct sock *sk)
+{
+    struct http_connection *connection = unanswered_connection(bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0));
+    struct peer peer;
+
+    if (!connection)
         return 0;
     peer_of_socket(sk, &peer);
-    abandon(connection, BPF_CORE_READ(sk, sk_err) == ETIMEDOUT ? ERROR_TIMEOUT : ERROR_RESET, &peer);
+    abandon_alone(connection, BPF_CORE_READ(sk, sk_err) == ETIMEDOUT ? ERROR_TIMEOUT : ERROR_RESET, &peer, 0);
     return 0;
 }
 
@@ -272,4 +308,25 @@ int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
     if (new_state != TCP_CLOSE)
         return 0;
     return close_connection(sk);
+}
+
+/* A client closes its socket without the answer, which nobody will read now. Its connection goes on in the kernel until the
+ * server agrees, and there are kernels that do not run tracing programs wherever that is. */
+SEC("cgroup/sock_release")
+int on_release(struct bpf_sock *sk)
+{
+    struct http_connection *connection;
+    struct limpet_socket *owner;
+    struct peer peer = {0};
+
+    LIMPET_BEGIN(2, CGROUP_ALLOW);
+    if (sk->type != SOCK_STREAM)
+        return CGROUP_ALLOW;
+    owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, 0);
+    connection = unanswered_connection(owner);
+    if (!connection || !(owner->flags & LIMPET_SOCKET_CONNECTS))
+        return CGROUP_ALLOW;
+    peer_of_release(sk, &peer);
+    abandon_alone(connection, ERROR_RESET, &peer, 0);
+    return CGROUP_ALLOW;
 }
