@@ -10,11 +10,13 @@
 #include <utility>
 
 #include "log.hpp"
+#include "thread_time.hpp"
 
 namespace limpet {
 namespace {
 
 constexpr int kEmptyBatches = 5;
+constexpr uint64_t kLevelBits = 15; // of the control word
 constexpr uint64_t kEndedLease = 1; // jiffies: long ago
 
 constexpr int kAgeShift = 8; // of jiffies: limpet_connection.last_used
@@ -142,7 +144,8 @@ std::vector<LimitUse> AgentState::limit_uses() const
     const auto use = [](const char* key, uint64_t used, const Limit& limit) {
         return LimitUse{key, static_cast<double>(used), static_cast<double>(limit.value)};
     };
-    return {{"kernel_cpu", governor.used(), governor.limit()},
+    return {{"agent_cpu", budget.used(), budget.limit()},
+            {"kernel_cpu", governor.used(), governor.limit()},
             use("memory", memory.used_bytes(), limits.memory),
             use("kernel_memory", kernel_memory_bytes(), limits.kernel_memory),
             use("series", series, limits.series)};
@@ -153,6 +156,7 @@ void AgentState::set_limits(const LimitsConfig& config)
 {
     limits = config;
     memory.set_limit(config.memory.value);
+    budget.set_limit(config.agent_cpu);
     governor.set_limit(config.kernel_cpu, config.may_pause);
 }
 
@@ -181,7 +185,9 @@ void AgentState::reopen_rings()
 
 void AgentState::drain()
 {
-    rings.drain();
+    const Rings::Drained drained = rings.drain(budget.allowance(std::chrono::steady_clock::now()));
+    budget.spend(drained.seconds, drained.has_ended_early);
+    event_seconds += drained.seconds;
     for (const auto& probe : probes)
         probe->settle();
     workloads.refresh();
@@ -190,7 +196,8 @@ void AgentState::drain()
 // The words by which programs know what they may do.
 void AgentState::command(KernelStats& stats) const
 {
-    stats.set_control(sample.control() | uint64_t{era} << 8);
+    const uint64_t control = sample.control() | uint64_t{era} << 8;
+    stats.set_control((control & ~kLevelBits) | (shed_level() & kLevelBits));
     stats.set_lease(governor.level() == level::kPaused ? kEndedLease : lease.until_jiffies());
 }
 
@@ -199,6 +206,28 @@ void AgentState::command_all()
     command(tap.stats());
     for (const auto& probe : probes)
         command(probe->stats());
+}
+
+uint32_t AgentState::shed_level() const
+{
+    return std::max(governor.level(), budget.shed() == AgentBudget::Shed::kNothing ? level::kAll : level::kNoEvents);
+}
+
+void AgentState::budget_events()
+{
+    EventWork work{ThreadTime::of_process(), event_seconds, 0, 0};
+    for (const auto& probe : probes) {
+        work.sent += probe->stats().total(KernelStat::kEmitted);
+        work.left_out += probe->stats().total(KernelStat::kSampledOut);
+    }
+    const AgentBudget::Shed before = budget.shed();
+    if (!budget.step(std::chrono::steady_clock::now(), work))
+        return;
+    char figures[96];
+    std::snprintf(figures, sizeof(figures),
+                  "limits.agent_cpu is %.2f %% of a core, %.2f %% used: ", budget.limit() * 100, budget.used() * 100);
+    log(budget.shed() > before ? LogLevel::kWarn : LogLevel::kInfo, "agent", figures + budget.description());
+    command_all();
 }
 
 void AgentState::change_level(uint32_t before)
@@ -299,6 +328,7 @@ void AgentState::tick()
 {
     note_costs();
     memory.look(std::chrono::steady_clock::now());
+    budget_events();
     for (const auto& probe : probes)
         probe->tick();
     if (const Done followed = tap.follow_moves(); !followed && !std::exchange(has_complained_of_moves, true))

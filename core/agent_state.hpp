@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "agent_budget.hpp"
 #include "connection_sample.hpp"
 #include "container_names.hpp"
 #include "cost_meter.hpp"
@@ -40,7 +41,7 @@ struct AgentState {
     AgentState(Tap loaded_tap, Workloads its_workloads, const Config& config)
         : container_names(config.names), tap(std::move(loaded_tap)), workloads(std::move(its_workloads)),
           limits(config.limits), memory(config.limits.memory.value), lease(config.limits.lease, jiffies_per_second()),
-          governor(config.limits.kernel_cpu, config.limits.may_pause)
+          governor(config.limits.kernel_cpu, config.limits.may_pause), budget(config.limits.agent_cpu)
     {
         workloads.set_container_names(container_names);
     }
@@ -61,6 +62,8 @@ struct AgentState {
     Lease lease;
     Governor governor;
     ConnectionSample sample;
+    AgentBudget budget;
+    double event_seconds = 0;
     std::chrono::steady_clock::time_point governed_at{};
     uint64_t governed_runs = 0; // of the tap, then
     bool has_said_exhausted = false;
@@ -94,6 +97,8 @@ struct AgentState {
     void tick();
     // Keeps limits.kernel_cpu: by the runs since the last call at the prices of now.
     void govern();
+    // How much is left out: the higher of what both limits of CPU time ask for.
+    [[nodiscard]] uint32_t shed_level() const;
 
 private:
     [[nodiscard]] TapShare tap_share();
@@ -103,6 +108,7 @@ private:
     [[nodiscard]] double number_of_connections();
     void change_level(uint32_t before);
     void command_all();
+    void budget_events();
     void command(KernelStats& stats) const;
 };
 

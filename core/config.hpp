@@ -59,6 +59,7 @@ struct Limit {
 
 // [limits]: what limpet may cost.
 struct LimitsConfig {
+    double agent_cpu = 0;                    // share of one core, 0.002…100; 0: no limit
     double kernel_cpu = 0;                   // share of one core, 0.001…100; 0: no limit
     bool may_pause = false;                  // where sampling does not suffice
     Limit memory;                            // bytes, of the agent

@@ -10,7 +10,13 @@ namespace {
 
 constexpr double kShortestLease = 2; // it is renewed once a second
 constexpr double kLongestLease = 600;
-constexpr double kFloor = 0.001; // of a core
+// Of a core.
+constexpr double kKernelFloor = 0.001;
+constexpr double kAgentFloor = 0.002;
+constexpr const char* kKernelFloorIs =
+    "\"0.1%\": what the tap alone costs with about 10,000 packets a second; use more, or "
+    "disable the probes";
+constexpr const char* kAgentFloorIs = "\"0.2%\": what an agent costs that is scraped once in a while; use more";
 constexpr double kMostPercent = 10'000;
 constexpr uint64_t kFewestBytes = 1 << 20;
 constexpr uint64_t kMostBytes = 1ULL << 40;
@@ -25,20 +31,23 @@ std::optional<double> share_of_core(std::string_view text)
     return is_percent && number >= 0 && number <= kMostPercent ? std::optional(number / 100) : std::nullopt;
 }
 
-void read_kernel_cpu(TableReader& table, LimitsConfig& limits)
+struct Floor {
+    double share;
+    const char* what_it_is;
+};
+
+void read_share(TableReader& table, const char* key, Floor floor, double& limit)
 {
-    const std::optional<std::string> text = table.text("kernel_cpu");
+    const std::optional<std::string> text = table.text(key);
     if (!text)
         return;
     const std::optional<double> share = text->empty() ? 0 : share_of_core(*text);
     if (!share)
-        table.problem("kernel_cpu", "\"" + *text + "\" is not a part of a core such as \"5%\"");
-    else if (!text->empty() && *share < kFloor)
-        table.problem("kernel_cpu", "\"" + *text +
-                                        "\" is below the floor of \"0.1%\": what the tap alone costs with about 10,000 "
-                                        "packets a second; use more, or disable the probes");
+        table.problem(key, "\"" + *text + "\" is not a part of a core such as \"5%\"");
+    else if (!text->empty() && *share < floor.share)
+        table.problem(key, "\"" + *text + "\" is below the floor of " + floor.what_it_is);
     else
-        limits.kernel_cpu = *share;
+        limit = *share;
 }
 
 void read_below_floor(TableReader& table, LimitsConfig& limits)
@@ -68,7 +77,8 @@ void read_series(TableReader& table, Limit& limit)
 
 void read_limits(TableReader& table, LimitsConfig& limits)
 {
-    read_kernel_cpu(table, limits);
+    read_share(table, "agent_cpu", {kAgentFloor, kAgentFloorIs}, limits.agent_cpu);
+    read_share(table, "kernel_cpu", {kKernelFloor, kKernelFloorIs}, limits.kernel_cpu);
     read_below_floor(table, limits);
     read_size(table, "memory", limits.memory);
     read_size(table, "kernel_memory", limits.kernel_memory);

@@ -57,7 +57,7 @@ void add_user_time(AgentState& state, Families& families)
 
 void add_limits(const AgentState& state, Families& families)
 {
-    const uint32_t level = state.governor.level();
+    const uint32_t level = state.shed_level();
     const double sampled = level == level::kPaused ? 0 : 1.0 / weight_of(level);
     families.add("limpet_shed_level", MetricKind::kGauge,
                  "How much is left out so that limits are kept: 0 nothing, 1 to 5 details, 6 to 12 connections are "

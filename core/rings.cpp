@@ -2,6 +2,7 @@
 #include "rings.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <unistd.h>
 #include <utility>
 
@@ -11,10 +12,11 @@
 namespace limpet {
 namespace {
 
-int hand_over(void* probe, void* data, size_t size_bytes)
+constexpr int kLookEvery = 16; // events: at the clock
+
+int hand_over(void* reading, void* data, size_t size_bytes)
 {
-    static_cast<Probe*>(probe)->on_event(data, size_bytes);
-    return 0;
+    return static_cast<Rings::Reading*>(reading)->take(data, size_bytes);
 }
 
 size_t page_bytes()
@@ -27,7 +29,9 @@ size_t page_bytes()
 Result<Rings::Ring> Rings::open_ring(Probe& probe)
 {
     LibbpfLog log;
-    Ring ring{&probe, OwnedRingBuffer(ring_buffer__new(probe.ring_fd(), hand_over, &probe, nullptr)), MappedMap()};
+    auto reading = std::make_unique<Reading>(probe);
+    Ring ring{&probe, OwnedRingBuffer(ring_buffer__new(probe.ring_fd(), hand_over, reading.get(), nullptr)),
+              MappedMap(), std::move(reading)};
     if (!ring.reader)
         return errno_error("cannot read the ring of " + probe.name() + " (" + log.last_line("no details") + ")");
     Result<MappedMap> positions = MappedMap::map(probe.ring_fd(), 2 * page_bytes(), "limpet_events");
@@ -51,21 +55,52 @@ Result<Rings> Rings::open(const std::vector<std::unique_ptr<Probe>>& probes)
     return rings;
 }
 
-void Rings::drain()
+// libbpf goes on as long as events come: only the callback can end it.
+int Rings::Reading::take(void* data, size_t size_bytes)
 {
-    for (Ring& ring : rings_) {
-        const auto consumed = read_once<uint64_t>(ring.positions.data());
-        const auto produced = read_once<uint64_t>(ring.positions.data() + page_bytes());
-        if (produced == consumed)
-            continue;
-        ring.peak_fill = std::max(ring.peak_fill, static_cast<double>(produced - consumed) / ring.probe->ring_bytes());
-        double seconds = 0;
-        {
-            const ThreadTime time(seconds);
-            ring_buffer__consume(ring.reader.get());
-        }
-        ring.probe->add_user_seconds(seconds);
+    probe_.on_event(data, size_bytes);
+    if (++taken_ % kLookEvery || ThreadTime::now() < until_)
+        return 0;
+    has_ended_early_ = true;
+    return -ECANCELED;
+}
+
+void Rings::Reading::allow(double seconds)
+{
+    until_ = ThreadTime::now() + seconds;
+    has_ended_early_ = false;
+}
+
+Rings::Drained Rings::drain(Ring& ring, double seconds)
+{
+    Drained drained;
+    const auto consumed = read_once<uint64_t>(ring.positions.data());
+    const auto produced = read_once<uint64_t>(ring.positions.data() + page_bytes());
+    if (produced == consumed)
+        return drained;
+    ring.peak_fill = std::max(ring.peak_fill, static_cast<double>(produced - consumed) / ring.probe->ring_bytes());
+    if (seconds <= 0)
+        return {0, true};
+    {
+        const ThreadTime time(drained.seconds);
+        ring.reading->allow(seconds);
+        ring_buffer__consume(ring.reader.get());
     }
+    ring.probe->add_user_seconds(drained.seconds);
+    drained.has_ended_early = ring.reading->has_ended_early();
+    return drained;
+}
+
+Rings::Drained Rings::drain(double seconds)
+{
+    Drained all;
+    size_t left = rings_.size();
+    for (Ring& ring : rings_) {
+        const Drained one = drain(ring, (seconds - all.seconds) / static_cast<double>(left--));
+        all.seconds += one.seconds;
+        all.has_ended_early = all.has_ended_early || one.has_ended_early;
+    }
+    return all;
 }
 
 std::optional<double> Rings::take_peak_fill(const Probe& probe)

@@ -91,6 +91,10 @@ std::string cost_sentences(const AgentState& state)
         if (probe->is_running())
             add(probe->name(), "this probe");
     html += "</ul><p>Over the last ten seconds.</p>";
+    if (state.budget.limit() > 0)
+        html += formatted("<p><b>limits.agent_cpu</b> is %.2f %% of a core", state.budget.limit() * 100) +
+                formatted(", %.2f %% used: ", state.budget.used() * 100) + html_escaped(state.budget.description()) +
+                ".</p>";
     if (state.governor.limit() <= 0)
         return html;
     return html + formatted("<p><b>limits.kernel_cpu</b> is %.2f %% of a core", state.governor.limit() * 100) +

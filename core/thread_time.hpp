@@ -15,11 +15,15 @@ public:
     ThreadTime& operator=(const ThreadTime&) = delete;
     ~ThreadTime() { seconds_ += now() - begin_; }
 
+    static double now() { return seconds_of(CLOCK_THREAD_CPUTIME_ID); }
+    // Of all threads.
+    static double of_process() { return seconds_of(CLOCK_PROCESS_CPUTIME_ID); }
+
 private:
-    static double now()
+    static double seconds_of(clockid_t clock)
     {
         timespec used{};
-        ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+        ::clock_gettime(clock, &used);
         return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
     }
 

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""limits.kernel_cpu: kept under a step of the load, details first; counts are exact, or sampled and as near as is said."""
+"""limits.agent_cpu is kept under a flood of events, limits.kernel_cpu under a step of the load, details first; counts are
+exact, or sampled and as near as is said."""
 
+import os
+import pathlib
 import statistics
 import subprocess
 import sys
@@ -124,6 +127,75 @@ class KernelCpuTest(EndToEndCase):
         self.assertGreater(metrics.total("limpet_limit_ratio", limit="kernel_cpu"), 1)
         self.assertEqual(counted, log)
         self.assertIn("limits.kernel_cpu is not kept", agent.log())
+
+
+class AgentCpuTest(EndToEndCase):
+    LIMIT = 0.03
+    SECONDS = 9
+
+    def flooded_agent(self, limit, is_sampled):
+        """An agent whose probe is sent an event for each system call of dd."""
+        agent = self.start_agent(config=f'[limits]\nagent_cpu = "{limit}"\n[plugins.flood]\nenabled = true\nsampled = '
+                                        f'{str(is_sampled).lower()}\npath = "{places.build_dir()}/tests/plugins/flood.so"\n')
+        time.sleep(2)
+        flood = subprocess.Popen(["timeout", str(self.SECONDS), "dd", "if=/dev/zero", "of=/dev/null", "bs=1"],
+                                 stderr=subprocess.DEVNULL)
+        self.addCleanup(flood.wait)
+        return agent, flood
+
+    def cpu_seconds(self, agent):
+        fields = pathlib.Path(f"/proc/{agent.process.pid}/stat").read_text().rsplit(")")[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def share(self, agent, seconds):
+        before, begin = self.cpu_seconds(agent), time.monotonic()
+        time.sleep(seconds)
+        return (self.cpu_seconds(agent) - before) / (time.monotonic() - begin)
+
+    def events(self, agent, outcome):
+        return agent.metrics().total("limpet_events_total", plugin="flood", outcome=outcome)
+
+    def test_a_flood_of_events_is_read_as_far_as_the_limit_allows_and_the_rest_is_counted(self):
+        agent, flood = self.flooded_agent(f"{self.LIMIT:.0%}", is_sampled=False)
+        time.sleep(2)
+        share = self.share(agent, self.SECONDS - 3)
+        metrics = agent.metrics()
+        print(f"\n{self.id()}: limit {self.LIMIT:.0%}, used {share:.2%}", file=sys.stderr)
+        flood.wait()
+        self.assertLess(share, 1.1 * self.LIMIT)
+        self.assertGreater(share, self.LIMIT / 2)
+        self.assertEqual(metrics.total("limpet_shed_level"), 1)
+        self.assertLess(metrics.total("limpet_limit_ratio", limit="agent_cpu"), 1.3)
+        self.assertIn("the rest is dropped", agent.log())
+        time.sleep(1)
+        self.assertGreater(self.events(agent, "dropped"), 1000)
+        self.assertEqual(agent.metrics().total("flood_events_total"), self.events(agent, "emitted"))
+
+    def test_sampled_events_are_not_sent_any_more_and_come_back(self):
+        agent, flood = self.flooded_agent(f"{self.LIMIT:.0%}", is_sampled=True)
+        time.sleep(2.5)
+        emitted = self.events(agent, "emitted")
+        share = self.share(agent, self.SECONDS - 4)
+        self.assertEqual(self.events(agent, "emitted"), emitted)
+        print(f"\n{self.id()}: limit {self.LIMIT:.0%}, used {share:.2%}", file=sys.stderr)
+        flood.wait()
+        self.assertLess(share, self.LIMIT)
+        self.assertGreater(self.events(agent, "sampled_out"), 1000)
+        begin = time.monotonic()
+        while agent.metrics().total("limpet_shed_level"):
+            self.assertLess(time.monotonic() - begin, 10, agent.log())
+            time.sleep(0.2)
+        self.assertIn("all events are read", agent.log())
+
+    def test_without_a_limit_a_flood_does_not_hold_up_scrapes(self):
+        agent, flood = self.flooded_agent("", is_sampled=False)
+        time.sleep(2)
+        for _ in range(5):
+            begin = time.monotonic()
+            agent.metrics()
+            self.assertLess(time.monotonic() - begin, 1)
+        self.assertNotIn("limits.lease", agent.log())
+        flood.wait()
 
 
 class FloorTest(EndToEndCase):
