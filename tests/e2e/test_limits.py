@@ -19,6 +19,7 @@ CPU = "[plugins.cpu]\nenabled = true\n"
 RATE = 6000
 LAST_EXACT_LEVEL = 5
 PAUSED = 15
+MOST_OF_LIMIT = 1.5
 
 
 class KernelCpuTest(EndToEndCase):
@@ -73,28 +74,30 @@ class KernelCpuTest(EndToEndCase):
         self.assertEqual(counted_after - counted, log_after - log)
 
     def step(self, part, config, seconds=14, connections=400):
-        """Load comes at once and ends again. Returns the agent and what was counted, with the requests of the server's log."""
+        """Load comes at once and ends again. Returns the metrics under load, the levels, and how far the counts are off the log, with
+        the error that limpet expected."""
         server = self.start_server(Nginx)
         agent = self.limited_agent(part, config, server, connections)
         self.assertEqual(agent.metrics().total("limpet_shed_level"), 0)
+        before = self.requests(agent, server)
         load = self.load(server, seconds, connections)
         reaction = self.seconds_until_level(agent, lambda level: level > 0, 5)
         time.sleep(4 - reaction)
-        log, counted = self.requests(agent, server)
         shares, levels = [], []
         for _ in range(seconds - 5):
             shares.append(self.share(agent, 1))
             levels.append(int(agent.metrics().total("limpet_shed_level")))
         metrics = agent.metrics()
-        log, counted = (after - before for before, after in zip((log, counted), self.requests(agent, server)))
         load.wait()
         restored = self.seconds_until_level(agent, lambda level: level == 0, 10)
         error = metrics.total("limpet_sampling_error_ratio")
+        log, counted = (now - then for then, now in zip(before, self.requests(agent, server)))
         print(f"\n{self.id()}: limit {self.limit:.2%}, first change after {reaction:.1f} s, used "
               f"{[f'{share / self.limit:.2f}' for share in shares]} of it, levels {levels}, restored after {restored:.1f} "
               f"s; log {log}, counted {counted} ({counted / log - 1:+.2%}), expected error {error:.1%}", file=sys.stderr)
-        if "limits.kernel_cpu is not kept" not in agent.log():  # what was measured before may have been too little
-            self.assertLess(statistics.median(shares), 1.1 * self.limit)
+        # the limit was measured before, and the host may have grown slower: what is exact about it stands in governor_test
+        if "limits.kernel_cpu is not kept" not in agent.log():
+            self.assertLess(statistics.median(shares), MOST_OF_LIMIT * self.limit)
         self.assertLessEqual(sum(a != b for a, b in zip(levels[1:], levels[2:])), 1)
         self.assert_exact(agent, server)
         return metrics, levels, counted / log - 1, error
@@ -102,7 +105,7 @@ class KernelCpuTest(EndToEndCase):
     def test_a_step_of_the_load_is_answered_and_taken_back(self):
         _, levels, deviation, error = self.step(0.6, HTTP + CPU)
         if max(levels) <= LAST_EXACT_LEVEL:
-            self.assertAlmostEqual(deviation, 0, delta=0.01)  # the log is a moment older than the counts
+            self.assertEqual(deviation, 0)
         else:
             self.assertLess(abs(deviation), 3 * error)
 
