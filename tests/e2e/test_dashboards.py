@@ -19,7 +19,7 @@ from support.servers import GoServer
 PACKAGING = places.SOURCE_DIR / "packaging"
 RULES = PACKAGING / "prometheus" / "limpet.rules.yml"
 PROBES = [path.stem for path in sorted(places.plugin_dir().glob("*.so"))]
-CONFIG = "".join(f"[plugins.{probe}]\nenabled = true\n" for probe in PROBES).replace(
+CONFIG = '[limits]\nmemory = "1GiB"\n' + "".join(f"[plugins.{probe}]\nenabled = true\n" for probe in PROBES).replace(
     "[plugins.dns]\n", "[plugins.dns]\ntimeout = '500ms'\n")
 TRAFFIC_SECONDS = 8
 VARIABLES = {"$__rate_interval": "20s", "$instance": ".*", "$container_id": ".*", "$service_name": ".*"}
