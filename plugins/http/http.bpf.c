@@ -48,15 +48,16 @@ static __always_inline void meet_half(struct __sk_buff *skb, struct http_half *h
 }
 
 /* A received segment is read before the socket's lock is taken: while another CPU ends the connection, which is told by what this
- * end sends or by the socket. One of them has the last answer. `has_entered`: this is such a segment. */
-static __noinline void abandon_alone(struct http_connection *connection, __u8 error, struct peer *peer,
-                                     __u32 has_entered)
+ * end sends or by the socket. One of them has the last answer. `has_entered`: this is such a segment. Not static: the verifier looks at it
+ * once. */
+__noinline int abandon_alone(struct http_connection *connection, __u8 error, struct peer *peer, __u32 has_entered)
 {
-    if (!limpet_enter((void *)connection, has_entered))
-        return;
+    if (!connection || !peer || !limpet_enter((void *)connection, has_entered))
+        return 0;
     if (unanswered(connection))
         abandon(connection, error, peer);
     limpet_leave((void *)connection, has_entered);
+    return 0;
 }
 
 /* The sender of this direction has sent its last byte, and all before it has been parsed. */

@@ -128,8 +128,10 @@ __noinline int limpet_wait_a_while(struct limpet_connection *connection)
     return 0;
 }
 
-static __noinline int limpet_wait(struct limpet_connection *connection)
+__noinline int limpet_wait(struct limpet_connection *connection)
 {
+    if (!connection)
+        return 0;
     for (__u32 i = 0; i < LIMPET_ENTER_TRIES; i++)
         if (limpet_wait_a_while(connection))
             return 1;
