@@ -160,6 +160,19 @@ static __always_inline void take_length(const struct reader *reader, struct http
         announce_more(head, reader->in_chunks);
 }
 
+/* Hash of the window's first `size` bytes, behind which it is cleared. Not static: it has a stack of its own. */
+__noinline __u64 hash_of_window(struct reader *reader, __u32 size)
+{
+    __u32 at = size & ~7U;
+
+    if (!reader || at > WINDOW_BYTES)
+        return 0;
+    *(__u64 *)(void *)(reader->window + at) &= (1ULL << (size & 7) * 8) - 1; /* the first byte is the lowest */
+    for (__u32 i = 8; i < HASH_STRIDE; i += 8)
+        *(__u64 *)(void *)(reader->window + at + i) = 0;
+    return hash_of_head(reader->window, size, WINDOW_BYTES);
+}
+
 /* Remembers the head that fills the reader's window up to its place, for repeat_head. What stands behind it is not needed
  * any more and is cleared for the hash. */
 static __always_inline void remember_head(struct reader *reader, struct http_head *head, const struct http_half *half)
@@ -168,15 +181,8 @@ static __always_inline void remember_head(struct reader *reader, struct http_hea
 
     if (half->body_left >> 32)
         return;
-    for (__u32 i = 0; i < HASH_STRIDE; i++) {
-        __u32 at = size + i;
-
-        asm volatile("" : "+r"(at));
-        if (at < WINDOW_BYTES + HASH_STRIDE)
-            reader->window[at] = 0;
-    }
     head->bytes = (__u16)size;
-    head->hash = hash_of_head(reader->window, size, WINDOW_BYTES);
+    head->hash = hash_of_window(reader, size);
     head->body_length = (__u32)half->body_left;
 }
 
