@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config_limits.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <string_view>
+
+#include "quantity.hpp"
 
 namespace limpet {
 namespace {
@@ -25,10 +26,9 @@ constexpr int64_t kMostSeriesOfAll = 10'000'000;
 // "5%" of one core.
 std::optional<double> share_of_core(std::string_view text)
 {
-    double number = 0;
-    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool is_percent = error == std::errc{} && std::string_view(rest, text.data() + text.size()) == "%";
-    return is_percent && number >= 0 && number <= kMostPercent ? std::optional(number / 100) : std::nullopt;
+    const std::optional<Quantity> quantity = parse_quantity(text);
+    const bool is_percent = quantity && quantity->unit == "%" && quantity->number <= kMostPercent;
+    return is_percent ? std::optional(quantity->number / 100) : std::nullopt;
 }
 
 struct Floor {

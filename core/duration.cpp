@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 
+#include "quantity.hpp"
+
 namespace limpet {
 namespace {
 
@@ -22,16 +24,13 @@ constexpr double kLongestSeconds = 1e9; // 30 years: beyond this it is a mistake
 
 std::optional<double> parse_duration_seconds(std::string_view text)
 {
-    double number = 0;
-    const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
-    if (error != std::errc{} || !std::isfinite(number) || std::signbit(number))
+    const std::optional<Quantity> quantity = parse_quantity(text);
+    if (!quantity)
         return std::nullopt;
-    const std::string_view name(rest, static_cast<size_t>(end - rest));
     for (const Unit& unit : kUnits) {
-        if (unit.name != name)
+        if (unit.name != quantity->unit)
             continue;
-        const double seconds = number * unit.factor / unit.divisor;
+        const double seconds = quantity->number * unit.factor / unit.divisor;
         return seconds <= kLongestSeconds ? std::optional(seconds) : std::nullopt;
     }
     return std::nullopt;

@@ -2,10 +2,10 @@
 #include "size.hpp"
 
 #include <array>
-#include <charconv>
 #include <cmath>
 
 #include "duration.hpp"
+#include "quantity.hpp"
 
 namespace limpet {
 namespace {
@@ -23,15 +23,12 @@ constexpr double kLargestBytes = 1e15;
 
 std::optional<uint64_t> parse_size_bytes(std::string_view text)
 {
-    double number = 0;
-    const char* const end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
-    if (error != std::errc{} || !std::isfinite(number) || std::signbit(number))
+    const std::optional<Quantity> quantity = parse_quantity(text);
+    if (!quantity)
         return std::nullopt;
-    const std::string_view name(rest, static_cast<size_t>(end - rest));
     for (const SizeUnit& unit : kSizeUnits)
-        if (unit.name == name && number * unit.bytes <= kLargestBytes)
-            return static_cast<uint64_t>(std::llround(number * unit.bytes));
+        if (unit.name == quantity->unit && quantity->number * unit.bytes <= kLargestBytes)
+            return static_cast<uint64_t>(std::llround(quantity->number * unit.bytes));
     return std::nullopt;
 }
 

@@ -20,6 +20,7 @@
 #include "duration.cpp"
 #include "manifest.cpp"
 #include "probe_value.cpp"
+#include "quantity.cpp"
 #include "size.cpp"
 #include "suggestion.cpp"
 #include "table_reader.cpp"
