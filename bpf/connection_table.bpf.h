@@ -160,11 +160,13 @@ static __always_inline struct connection_claim claim_of(const struct limpet_conn
 {
     struct connection_claim claim = {holder_of(connection), RANK_FREE, connection->last_used};
 
-    if (claim.holder & COOKIE_OPENING)
+    if (!claim.holder)
+        claim.last_used = 0; /* of free ways the first goes first, though connection_touch has been there */
+    else if (claim.holder & COOKIE_OPENING)
         claim.rank = RANK_BARRED;
-    else if (claim.holder && connection->begun != connection->done)
+    else if (connection->begun != connection->done)
         claim.rank = RANK_AT_WORK;
-    else if (claim.holder)
+    else
         claim.rank = claim.holder & COOKIE_ON_NOTICE ? RANK_ON_NOTICE : RANK_IDLE;
     return claim;
 }

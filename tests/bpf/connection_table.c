@@ -58,6 +58,7 @@ struct limpet_connection *find_connection(__u64 cookie)
 {
     __u32 slot = connection_set(cookie);
 
+    connection_touch(slot);
     return connection_find(cookie, &slot);
 }
 

@@ -30,6 +30,21 @@ private:
 
 } // namespace
 
+TEST_CASE("A connection takes the first of free ways, where its segments look first, though they have been there in vain")
+{
+    OneSet set;
+    let_a_second_pass();
+    for (uint32_t way = 0; way < CONNECTION_WAYS; ++way) {
+        const uint64_t cookie = set.cookie();
+        CHECK(!find_connection(cookie));
+        const limpet_connection* opened = open_connection(cookie, 0);
+        REQUIRE(opened);
+        CHECK(number_of(opened) / CONNECTION_SETS == way);
+        CHECK(find_connection(cookie) == opened);
+        let_a_second_pass();
+    }
+}
+
 TEST_CASE("A set holds as many connections as it has ways, and the oldest one is opened anew when it comes again")
 {
     OneSet set;
