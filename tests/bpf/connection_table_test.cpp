@@ -30,7 +30,7 @@ private:
 
 } // namespace
 
-TEST_CASE("A connection takes the first of free ways, where its segments look first, though they have been there in vain")
+TEST_CASE("A connection takes the first of free ways, where its segments look first, though they did so in vain")
 {
     OneSet set;
     let_a_second_pass();
