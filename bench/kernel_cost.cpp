@@ -8,12 +8,10 @@
 // tracepoint NAME, such as sched_switch); switches run-time statistics on; runs the command; prints runs and ns per run of
 // each program. The empty programs are the unit in which costs can be compared between machines: the price of having any
 // program on these hooks. Everything goes with the process. Root.
-#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -22,17 +20,18 @@
 #include <string_view>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
-#include "host_checks.hpp"
+#include "empty_programs.hpp"
 #include "owned_fd.hpp"
 
 namespace {
 
 using limpet::OwnedFd;
+using namespace limpet::bench;
 
 struct Program {
     std::string name;
@@ -41,18 +40,6 @@ struct Program {
     uint64_t run_time_ns = 0;
     bool is_empty = false; // ours
 };
-
-[[noreturn]] void fail(const std::string& what)
-{
-    throw std::runtime_error(what + ": " + std::strerror(errno));
-}
-
-OwnedFd checked(int fd, const std::string& what)
-{
-    if (fd < 0)
-        fail(what);
-    return OwnedFd(fd);
-}
 
 bpf_prog_info describe(const Program& program)
 {
@@ -63,41 +50,12 @@ bpf_prog_info describe(const Program& program)
     return description;
 }
 
-// `return 1`, the verdict that lets a packet pass.
-Program load_empty(const char* name, bpf_attach_type hook)
+Program empty(const char* name, OwnedFd fd)
 {
-    const bpf_insn pass[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 1},
-        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-    };
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = hook);
     Program program;
     program.name = name;
+    program.fd = std::move(fd);
     program.is_empty = true;
-    program.fd =
-        checked(bpf_prog_load(BPF_PROG_TYPE_CGROUP_SKB, name, "GPL", std::data(pass), std::size(pass), &options),
-                "cannot load an empty program");
-    return program;
-}
-
-// `return 0` on a tracepoint, as SEC("tp_btf/NAME").
-Program load_empty_on_tracepoint(const std::string& tracepoint)
-{
-    const bpf_insn nothing[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .src_reg = 0, .off = 0, .imm = 0},
-        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-    };
-    const int type = libbpf_find_vmlinux_btf_id(tracepoint.c_str(), BPF_TRACE_RAW_TP);
-    if (type < 0)
-        throw std::runtime_error("this kernel has no tracepoint " + tracepoint);
-    LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_RAW_TP,
-                .attach_btf_id = static_cast<uint32_t>(type));
-    Program program;
-    program.name = "empty_tracepoint";
-    program.is_empty = true;
-    program.fd = checked(
-        bpf_prog_load(BPF_PROG_TYPE_TRACING, "empty_tp", "GPL", std::data(nothing), std::size(nothing), &options),
-        "cannot load an empty program");
     return program;
 }
 
@@ -238,26 +196,18 @@ Request read_arguments(char** argument)
 
 void measure_pair(std::vector<Program>& programs, const Request& request)
 {
-    const std::filesystem::path root = limpet::read_host_facts({}).cgroup_root;
-    const OwnedFd cgroup =
-        checked(::open(root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC), "cannot open cgroup2's root");
-    programs.push_back(load_empty("empty_ingress", BPF_CGROUP_INET_INGRESS));
-    programs.push_back(load_empty("empty_egress", BPF_CGROUP_INET_EGRESS));
-    const Program& ingress = programs[programs.size() - 2];
-    const Program& egress = programs.back();
-    const OwnedFd links[] = {
-        checked(bpf_link_create(ingress.fd.get(), cgroup.get(), BPF_CGROUP_INET_INGRESS, nullptr), "cannot attach"),
-        checked(bpf_link_create(egress.fd.get(), cgroup.get(), BPF_CGROUP_INET_EGRESS, nullptr), "cannot attach"),
-    };
+    programs.push_back(empty("empty_ingress", load_empty(BPF_CGROUP_INET_INGRESS)));
+    programs.push_back(empty("empty_egress", load_empty(BPF_CGROUP_INET_EGRESS)));
+    const OwnedFd links[] = {attach_to_root(programs[programs.size() - 2].fd, BPF_CGROUP_INET_INGRESS),
+                             attach_to_root(programs.back().fd, BPF_CGROUP_INET_EGRESS)};
     measure(programs, request.command);
     print(programs, request.requests);
 }
 
 void measure_tracepoint(std::vector<Program>& programs, const Request& request)
 {
-    programs.push_back(load_empty_on_tracepoint(request.tracepoint));
-    const OwnedFd link =
-        checked(bpf_raw_tracepoint_open(nullptr, programs.back().fd.get()), "cannot attach an empty program");
+    programs.push_back(empty("empty_tracepoint", load_empty_on_tracepoint(request.tracepoint)));
+    const OwnedFd link = attach_to_tracepoint(programs.back().fd);
     measure(programs, request.command);
     print_programs(programs);
     print_ratios(programs);

@@ -80,8 +80,10 @@ void AgentState::note_costs()
     }
     for (const auto& probe : probes)
         costs.try_emplace(probe->name(), CostSoFar{0, 0, 0, true}); // no BPF programs: nothing to measure
-    for (auto& [plugin, so_far] : costs)
+    for (auto& [plugin, so_far] : costs) {
         so_far.kernel_seconds = cost.total_seconds(plugin);
+        so_far.hook_seconds = cost.total_hook_seconds(plugin);
+    }
     for (const auto& probe : probes)
         costs[probe->name()].user_seconds = probe->user_seconds();
     rates.note(std::chrono::steady_clock::now(), std::move(costs));

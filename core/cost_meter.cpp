@@ -31,12 +31,15 @@ void RunPrice::observe(uint64_t runs, uint64_t total_ns)
     observed_ns_ = observed_ns_ / 2 + static_cast<double>(total_ns);
 }
 
-void RunPrice::charge(uint64_t runs)
+void RunPrice::charge(uint64_t runs, double hook_ns)
 {
     const auto added = static_cast<double>(runs < last_runs_ ? runs : runs - last_runs_);
     unpriced_runs_ += added;
     recent_runs_ += added;
+    unhooked_runs_ += added;
     last_runs_ = runs;
+    if (hook_ns > 0)
+        hook_seconds_ = hook_seconds_.value_or(0) + std::exchange(unhooked_runs_, 0) * hook_ns / 1e9;
     if (observed_runs_ <= 0)
         return;
     seconds_ += unpriced_runs_ * ns_per_run() / 1e9;
@@ -59,10 +62,16 @@ std::optional<double> RunPrice::seconds() const
     return observed_runs_ > 0 ? std::optional(seconds_) : std::nullopt;
 }
 
+std::optional<double> RunPrice::hook_seconds() const
+{
+    return hook_seconds_;
+}
+
 void CostMeter::charge(const std::vector<MeteredProgram>& programs)
 {
     for (const MeteredProgram& program : programs)
-        prices_[{program.plugin, program.program}].charge(program.runs);
+        prices_[{program.plugin, program.program}].charge(program.runs,
+                                                          program.is_tail_called ? 0 : kHookByClock * clock_ns());
 }
 
 CostMeter::KernelCount CostMeter::count_of(int program_fd)
@@ -182,6 +191,20 @@ double CostMeter::total_seconds(const std::string& plugin) const
         total += key.first == plugin ? part.seconds : 0;
     for (const auto& [key, price] : prices_)
         total += key.first == plugin && !parts_.contains(key) ? price.seconds().value_or(0) : 0;
+    return total;
+}
+
+std::optional<double> CostMeter::hook_seconds(const std::string& plugin, const std::string& program) const
+{
+    const auto found = prices_.find({plugin, program});
+    return found == prices_.end() ? std::nullopt : found->second.hook_seconds();
+}
+
+double CostMeter::total_hook_seconds(const std::string& plugin) const
+{
+    double total = 0;
+    for (const auto& [key, price] : prices_)
+        total += key.first == plugin ? price.hook_seconds().value_or(0) : 0;
     return total;
 }
 

@@ -6,6 +6,7 @@
 // while they are on, so they are on for a short window now and then, and only price the runs that the programs count
 // themselves. An empty program that is run in the same window tells what of it is the statistics' own clock.
 // The kernel charges a tail-called program to its caller, the tap; attribute() gives the parsers their part.
+// The way into a hook and out of it is in no such statistic: hook_seconds() is an estimate of it, see kHookByClock.
 #pragma once
 
 #include <cstdint>
@@ -47,11 +48,14 @@ class RunPrice {
 public:
     // A window saw `runs` runs that took `total_ns`. Older windows weigh half as much each time.
     void observe(uint64_t runs, uint64_t total_ns);
-    // Charges the runs since the last call. A count that has fallen began anew.
-    void charge(uint64_t runs);
+    // Charges the runs since the last call. A count that has fallen began anew. `hook_ns`: of the way into each run; 0: not
+    // known yet.
+    void charge(uint64_t runs, double hook_ns = 0);
 
     // Nothing until the first window with runs.
     [[nodiscard]] std::optional<double> seconds() const;
+    // Nothing until hook_ns was known.
+    [[nodiscard]] std::optional<double> hook_seconds() const;
     // What the runs since the last call cost at the price of now.
     double take_recent_seconds();
     // What a run costs is about to change: the next window is to weigh more than those before.
@@ -65,10 +69,16 @@ private:
     double unpriced_runs_ = 0;
     double recent_runs_ = 0;
     double seconds_ = 0;
+    double unhooked_runs_ = 0;
+    std::optional<double> hook_seconds_;
 };
 
 class CostMeter {
 public:
+    // What the way into a hook costs, in times of what the statistics' clock adds to a run. By bench/hook_cost: 0.6 to 1.1, on cgroup_skb
+    // and tp_btf, for the first program on a hook and those behind it.
+    static constexpr double kHookByClock = 0.8;
+
     // Brings every program's seconds up to date.
     void charge(const std::vector<MeteredProgram>& programs);
 
@@ -96,8 +106,11 @@ public:
 
     [[nodiscard]] std::optional<double> seconds(const std::string& plugin, const std::string& program) const;
     [[nodiscard]] double ns_per_run(const std::string& plugin, const std::string& program) const;
+    // Of a program with a hook of its own: the way into it.
+    [[nodiscard]] std::optional<double> hook_seconds(const std::string& plugin, const std::string& program) const;
     // Of all programs of a plugin.
     [[nodiscard]] double total_seconds(const std::string& plugin) const;
+    [[nodiscard]] double total_hook_seconds(const std::string& plugin) const;
     // What the statistics' clock adds to a run: the least that a batch has shown, since interrupts only add. 0 before the first.
     [[nodiscard]] double clock_ns() const { return clock_ns_.value_or(0); }
 

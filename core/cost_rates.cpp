@@ -32,7 +32,8 @@ CostRate CostRates::of(const std::string& plugin) const
     const double kernel = rise(first->second.kernel_seconds, last->second.kernel_seconds);
     const double runs = rise(static_cast<double>(first->second.runs), static_cast<double>(last->second.runs));
     return {kernel / seconds, rise(first->second.user_seconds, last->second.user_seconds) / seconds,
-            runs > 0 ? kernel * 1e9 / runs : 0, last->second.is_measured};
+            runs > 0 ? kernel * 1e9 / runs : 0, last->second.is_measured,
+            rise(first->second.hook_seconds, last->second.hook_seconds) / seconds};
 }
 
 double CostRates::last_kernel_share() const

@@ -20,6 +20,7 @@ struct CostSoFar {
     double user_seconds = 0;
     uint64_t runs = 0;        // of its programs
     bool is_measured = false; // one of its programs has a price
+    double hook_seconds = 0;  // CostMeter::hook_seconds of its programs
 };
 
 struct CostRate {
@@ -27,6 +28,7 @@ struct CostRate {
     double user_share = 0;
     double kernel_ns_per_run = 0;
     bool is_measured = false; // false: what it costs in the kernel is not known, and 0 here
+    double hook_share = 0;    // of one core, beside kernel_share
 };
 
 class CostRates {

@@ -38,6 +38,12 @@ void add_programs(AgentState& state, Families& families)
                          "windows, without "
                          "what measuring costs. Parsers have their part of the core's tap, which calls them.",
                          labels, *seconds);
+        if (const auto seconds = state.cost.hook_seconds(program.plugin, program.program))
+            families.add("limpet_hook_seconds_total", MetricKind::kCounter,
+                         "CPU time of the way into limpet's BPF programs and out of them, which no program can see: an "
+                         "estimate, their runs times what an empty one is expected to cost on this host. Not in "
+                         "limpet_kernel_seconds_total.",
+                         labels, *seconds);
     }
 }
 

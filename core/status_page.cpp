@@ -70,11 +70,13 @@ std::string probes_table(const AgentState& state)
 
 std::string cost_in_words(const CostRate& rate)
 {
+    const std::string hooks =
+        rate.hook_share > 0 ? formatted(", about %.2f %% on the way into its hooks", rate.hook_share * 100) : "";
     const std::string user = rate.user_share > 0 ? formatted(" and %.2f %% in the agent", rate.user_share * 100) : "";
     if (!rate.is_measured)
         return kNotMeasured + (" in the kernel" + user);
     return formatted("%.0f ns per event", rate.kernel_ns_per_run) + ", " +
-           formatted("%.2f %% of a core in the kernel", rate.kernel_share * 100) + user;
+           formatted("%.2f %% of a core in the kernel", rate.kernel_share * 100) + hooks + user;
 }
 
 // One sentence for each probe, and the tap.
@@ -106,15 +108,20 @@ std::string cost_sentences(const AgentState& state)
 std::string cost_table(AgentState& state)
 {
     std::string html = "<table><tr><th>Of</th><th>Program</th><th class=\"number\">Runs</th>"
-                       "<th class=\"number\">ns a run</th><th class=\"number\">CPU seconds</th></tr>";
+                       "<th class=\"number\">ns a run</th><th class=\"number\">CPU seconds</th>"
+                       "<th class=\"number\">… of its hook</th></tr>";
     for (const MeteredProgram& program : state.charge()) {
         const auto seconds = state.cost.seconds(program.plugin, program.program);
+        const auto hook = state.cost.hook_seconds(program.plugin, program.program);
         const double price = state.cost.ns_per_run(program.plugin, program.program);
         html += "<tr>" + cell(program.plugin) + cell(program.program) + number_cell(std::to_string(program.runs)) +
                 number_cell(seconds ? formatted("%.0f", price) : kNotMeasured) +
-                number_cell(seconds ? formatted("%.3f", *seconds) : "") + "</tr>";
+                number_cell(seconds ? formatted("%.3f", *seconds) : "") +
+                number_cell(hook ? formatted("%.3f", *hook) : "") + "</tr>";
     }
-    return html + "</table><p>Measured in short windows. The core's maps and programs take " +
+    return html +
+           "</table><p>Measured in short windows; what the way into a hook costs is an estimate. The core's maps and "
+           "programs take " +
            formatted("%.1f MB", static_cast<double>(state.tap.kernel_memory_bytes()) / 1e6) + " of kernel memory.</p>";
 }
 

@@ -38,6 +38,18 @@ TEST_CASE("later windows weigh more, and a probe that began anew is charged from
     CHECK(*price.seconds() == Approx(before + 4 * price.ns_per_run() / 1e9));
 }
 
+TEST_CASE("the way into a hook is charged for each run, those before its price was known included")
+{
+    RunPrice price;
+    price.charge(100);
+    CHECK_FALSE(price.hook_seconds());
+    price.charge(300, 20);
+    CHECK(*price.hook_seconds() == Approx(300 * 20e-9));
+    price.charge(400, 10); // what has been charged stays
+    CHECK(*price.hook_seconds() == Approx(300 * 20e-9 + 100 * 10e-9));
+    CHECK_FALSE(price.seconds());
+}
+
 TEST_CASE("the start time is field 22, whatever the command is called")
 {
     const std::string rest = " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20 21";

@@ -57,13 +57,18 @@ class CostTest(EndToEndCase):
         clients.wrk(server.url(), seconds=4)
         _, _, page = agent.get("/")
         for probe in ("http", "cpu"):
-            found = re.search(rf"<b>{probe}</b>: this probe costs (\d+) ns per event, ([\d.]+) % of a core", page)
+            found = re.search(rf"<b>{probe}</b>: this probe costs (\d+) ns per event, ([\d.]+) % of a core in the kernel", page)
             self.assertTrue(found, page)
             self.assertGreater(float(found[2]), 0, page)
+        self.assertRegex(page, r"about \d+\.\d\d % on the way into its hooks")
         metrics = agent.metrics()
         self.assertGreater(metrics.total("limpet_user_seconds_total", plugin="cpu"), 0)
         self.assertLess(metrics.total("limpet_user_seconds_total"), metrics.total("process_cpu_seconds_total"))
         self.assertGreater(metrics.total("limpet_program_runs_total", plugin="http", program="on_segment"), 10_000)
+        self.assertEqual(metrics.total("limpet_hook_seconds_total", program="on_segment"), 0)  # it has no hook of its own
+        tap = {name: metrics.total(name, program="tap") for name in ("limpet_hook_seconds_total", "limpet_program_runs_total")}
+        ns = tap["limpet_hook_seconds_total"] * 1e9 / tap["limpet_program_runs_total"]
+        self.assertTrue(1 < ns < 1000, ns)
 
 
 if __name__ == "__main__":

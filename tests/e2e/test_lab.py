@@ -3,6 +3,8 @@
 empty program's. Figures are another matter, for a quiet machine."""
 
 import pathlib
+import re
+import subprocess
 import sys
 import unittest
 
@@ -48,6 +50,12 @@ class LabTest(EndToEndCase):
         self.assertEqual(whole["lost"], 0)
         self.assertLess(whole["kernel_memory_bytes"], 16e6)
         self.assertLess(whole["resident_bytes"], 20e6)
+
+    def test_the_way_into_hooks_is_measured(self):
+        output = subprocess.run([places.build_dir() / "bench/hook_cost"], check=True, capture_output=True, text=True).stdout
+        rows = re.findall(r"^(cgroup_skb|tp_btf) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+)$", output, re.M)
+        self.assertEqual([row[0] for row in rows], ["cgroup_skb", "tp_btf"], output)
+        self.assertGreater(min(float(figure) for row in rows for figure in row[1:]), 0, output)
 
 
 if __name__ == "__main__":
