@@ -90,8 +90,8 @@ uint32_t Governor::first_that_fits(double used, double allowed) const
 
 double Governor::average() const
 {
-    double weights = 0;
-    for (double weight = 1, step = 0; step < steps_; ++step, weight *= kMemory)
+    double weights = 0, weight = 1;
+    for (uint32_t step = 0; step < steps_; ++step, weight *= kMemory)
         weights += weight;
     return weights > 0 ? sum_.share / weights : 0;
 }
