@@ -75,6 +75,7 @@ http {{
         listen 127.0.0.1:{server.reuse_port} reuseport backlog=1024;
         root {root};
         location = / {{ return 200 "hello\\n"; }}
+        location = /empty {{ return 204; }}
         location = /early {{ client_max_body_size 1k; return 200 "read\\n"; }}
     }}
 }}

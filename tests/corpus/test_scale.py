@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ten thousand idle connections beside busy ones, and connections that live for one request, as fast as the host can."""
 
-import re
 import resource
-import subprocess
 import time
 
 from corpus_case import CorpusCase, case
+from corpus_clients import ENDINGS, churn_client
 from corpus_servers import CorpusNginx
-from support import clients, places
+from support import clients
 from support.exchange import REQUEST
+from support.kernel_objects import slots_in_use
 from support.servers import GoServer, Nginx
 
 IDLE_CONNECTIONS = 10_000
@@ -68,15 +68,25 @@ class ScaleTest(CorpusCase):
         self.assert_log_counts(server, {("GET", "200"): 2 * DEFERRED_CONNECTIONS})
         self.assert_counts_equal_log(agent, server)
 
-    @case("scale", "ab: 30,000 connections with a request each, 100 at once, HTTP/1.0", "nginx, two workers", "access log")
-    def test_connections_that_come_and_go_as_fast_as_the_host_can(self):
-        server = self.start_server(CorpusNginx)
+    def check_churn(self, server, port):
         agent = self.start_agent()
-        begin = time.monotonic()
-        done = subprocess.run([places.tool("ab"), "-q", "-n", str(CHURN_CONNECTIONS), "-c", "100",
-                               server.url(address="127.0.0.1", port=server.reuse_port)],
-                              capture_output=True, text=True, timeout=60, check=True)
-        print(f"{CHURN_CONNECTIONS / (time.monotonic() - begin):.0f} connections/s ", end="", flush=True)
-        self.assertEqual(int(re.search(r"Complete requests: +(\d+)", done.stdout)[1]), CHURN_CONNECTIONS)
-        self.assert_log_counts(server, {("GET", "200"): CHURN_CONNECTIONS})
+        for ending in ENDINGS:
+            begin = time.monotonic()
+            result = churn_client(port, CHURN_CONNECTIONS, 200, ending)
+            print(f"{ending}: {CHURN_CONNECTIONS / (time.monotonic() - begin):.0f} connections/s ", end="", flush=True)
+            self.assertEqual((result.answered, result.failed), (CHURN_CONNECTIONS, 0), result.output)
+        self.assert_log_counts(server, len(ENDINGS) * CHURN_CONNECTIONS)
         self.assert_counts_equal_log(agent, server)
+        self.assertEqual(agent.metrics().total("limpet_connections_evicted_total"), 0)
+        self.assertLess(slots_in_use(), CHURN_CONNECTIONS / 100)
+
+    @case("scale", "C, epoll: 120,000 connections with a request each, 200 at once; HTTP/1.0, or either end closes or resets",
+          "nginx, two workers", "access log")
+    def test_connections_to_nginx_that_come_and_go_as_fast_as_the_host_can(self):
+        server = self.start_server(CorpusNginx)
+        self.check_churn(server, server.reuse_port)
+
+    @case("scale", "C, epoll: the same", "Go net/http", "server's log")
+    def test_connections_to_go_that_come_and_go_as_fast_as_the_host_can(self):
+        server = self.start_server(GoServer, address="127.0.0.1")
+        self.check_churn(server, server.port)

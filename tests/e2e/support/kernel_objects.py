@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The BPF objects that exist in the kernel, as bpftool lists them."""
+"""The BPF objects that exist in the kernel, and what stands in them, as bpftool lists them."""
 
 import json
 import subprocess
@@ -37,3 +37,10 @@ def remaining_after_wait(objects):
         if not remaining or time.monotonic() > deadline:
             return remaining
         time.sleep(0.1)
+
+
+def slots_in_use():
+    """How many slots of the only agent's connection table somebody holds."""
+    dump = subprocess.run([places.tool("bpftool"), "-j", "map", "dump", "name", "limpet_connecti"],
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=20, check=True)
+    return sum(any(int(byte, 16) for byte in entry["value"][:8]) for entry in json.loads(dump.stdout))
