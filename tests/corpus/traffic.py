@@ -15,6 +15,7 @@ TRAFFIC = {
     "aborts": "Aborts and half-closes",
     "handed_off": "CONNECT, upgrades, HTTP/2: hands off",
     "proxy": "PROXY protocol",
+    "proxied": "Behind a proxy and in front of upstreams",
     "foreign": "Protocols that begin like HTTP",
     "sending": "sendfile, splice, io_uring, MSG_ZEROCOPY",
     "workers": "SO_REUSEPORT workers, fork after accept, MPTCP, IPv4-mapped IPv6",
