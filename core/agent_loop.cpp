@@ -16,6 +16,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kAdoptAgainAfter = 1s; // sockets accepted while the hooks were being attached
 constexpr auto kTickEvery = 1s;
+constexpr auto kGovernEvery = 500ms;    // where there is a limit
 constexpr auto kForgetAtMostEvery = 1s; // rows and numbers of ended workloads are looked for four times in forget_after
 constexpr auto kForgetAtLeastEvery = 30s;
 constexpr auto kFirstCostWindow = 1s;
@@ -34,14 +35,18 @@ public:
     {
     }
 
-    [[nodiscard]] steady_clock::time_point next() const { return std::min({drain_at_, tick_at_, adopt_at_, cost_at_}); }
+    [[nodiscard]] steady_clock::time_point next() const
+    {
+        const auto govern_at = is_limited() ? govern_at_ : steady_clock::time_point::max();
+        return std::min({drain_at_, tick_at_, govern_at, adopt_at_, cost_at_});
+    }
 
     void run_due()
     {
         const auto now = steady_clock::now();
         const std::lock_guard lock(state_.mutex);
-        if (now >= drain_at_ || now >= tick_at_) {
-            const bool is_tick = now >= tick_at_;
+        const bool is_tick = now >= tick_at_;
+        if (now >= drain_at_ || is_tick) {
             if (is_tick)
                 state_.renew_lease();
             state_.drain();
@@ -49,13 +54,14 @@ public:
             if (is_tick) {
                 state_.tick();
                 tick_at_ = now + kTickEvery;
-                govern(now);
             }
             if (now >= forget_at_) {
                 state_.forget(forget_after_);
                 forget_at_ = next_forget(now);
             }
         }
+        if (is_tick || (is_limited() && now >= govern_at_))
+            govern(now, is_tick);
         if (now >= adopt_at_) {
             state_.tap.adopt_again();
             for (const auto& probe : state_.probes)
@@ -74,10 +80,16 @@ private:
         return now + std::clamp<steady_clock::duration>(forget_after_ / 4, kForgetAtMostEvery, kForgetAtLeastEvery);
     }
 
-    // Near a limit not without new prices: once the window is closed.
-    void govern(steady_clock::time_point now)
+    [[nodiscard]] bool is_limited() const { return state_.governor.limit() > 0; }
+
+    // Near a limit not without new prices: once the window is closed. A tick takes a step with it that is due soon, so that they wake
+    // up together.
+    void govern(steady_clock::time_point now, bool is_tick)
     {
-        is_governing_ = state_.governor.is_near(state_.rates.last_kernel_share());
+        if (is_limited() && is_tick && now + kGovernEvery / 2 < govern_at_)
+            return;
+        govern_at_ = now + kGovernEvery;
+        is_governing_ = state_.is_near_limit();
         if (!is_governing_)
             state_.govern();
         else if (!is_window_open_)
@@ -123,6 +135,7 @@ private:
     const steady_clock::duration drain_every_;
     steady_clock::time_point drain_at_;
     steady_clock::time_point tick_at_;
+    steady_clock::time_point govern_at_;
     const std::chrono::milliseconds forget_after_;
     steady_clock::time_point forget_at_; // with a drain: no wake-up of its own
     steady_clock::time_point adopt_at_;

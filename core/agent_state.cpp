@@ -173,6 +173,7 @@ void AgentState::start_probe(Probe& probe, const AgentConfig& agent)
     probe.start({agent, tap, cgroup_root.get(), std::move(taken), room});
     command(probe.stats());
     log_state(probe);
+    probe.follow_level(shed_level());
 }
 
 void AgentState::reopen_rings()
@@ -210,6 +211,20 @@ void AgentState::command_all()
         command(probe->stats());
 }
 
+// Attached last: a program that goes on knows at once that it has rested.
+void AgentState::command_level(uint32_t before)
+{
+    const uint32_t now = shed_level();
+    const bool has_rested = std::any_of(probes.begin(), probes.end(), [&](const auto& probe) {
+        return probe->resting_programs().any_goes_on(before, now);
+    });
+    if (has_rested || (before >= level::kNoDurations && now < level::kNoDurations) || before == level::kPaused)
+        ++era; // what programs have noted before has a gap behind it
+    command_all();
+    for (const auto& probe : probes)
+        probe->follow_level(now);
+}
+
 uint32_t AgentState::shed_level() const
 {
     return std::max(governor.level(), budget.shed() == AgentBudget::Shed::kNothing ? level::kAll : level::kNoEvents);
@@ -223,13 +238,14 @@ void AgentState::budget_events()
         work.left_out += probe->stats().total(KernelStat::kSampledOut);
     }
     const AgentBudget::Shed before = budget.shed();
+    const uint32_t level_before = shed_level();
     if (!budget.step(std::chrono::steady_clock::now(), work))
         return;
     char figures[96];
     std::snprintf(figures, sizeof(figures),
                   "limits.agent_cpu is %.2f %% of a core, %.2f %% used: ", budget.limit() * 100, budget.used() * 100);
     log(budget.shed() > before ? LogLevel::kWarn : LogLevel::kInfo, "agent", figures + budget.description());
-    command_all();
+    command_level(level_before);
 }
 
 void AgentState::change_level(uint32_t before)
@@ -239,15 +255,34 @@ void AgentState::change_level(uint32_t before)
     std::snprintf(figures, sizeof(figures), "limits.kernel_cpu is %.2f %% of a core, %.2f %% used: level %u, ",
                   governor.limit() * 100, governor.used() * 100, now);
     log(now > before ? LogLevel::kWarn : LogLevel::kInfo, "agent", figures + description_of(now));
-    const bool has_waited = before >= level::kNoDurations && now < level::kNoDurations;
-    if (has_waited || before == level::kPaused)
-        ++era; // what programs have noted before has a gap behind it
     if (before == level::kPaused)
         paused_connections += tap.forget_all_connections();
     sample.set_level(now, tap.connections(), governor.connections(), std::chrono::steady_clock::now());
     has_said_exhausted = false;
     cost.expect_change();
-    command_all();
+    command_level(before);
+}
+
+double AgentState::recent_share() const
+{
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - governed_at;
+    return cost.recent_seconds() / passed.count();
+}
+
+bool AgentState::is_near_limit()
+{
+    charge();
+    return governor.is_near(recent_share());
+}
+
+// What programs cost that rest where details are left out.
+double AgentState::resting_share(double seconds) const
+{
+    double spent = 0;
+    for (const auto& probe : probes)
+        for (const std::string& program : probe->resting_programs().at(level::kNoDurations))
+            spent += cost.recent_seconds(probe->name(), program);
+    return spent / seconds;
 }
 
 void AgentState::govern()
@@ -255,11 +290,12 @@ void AgentState::govern()
     charge();
     const auto now = std::chrono::steady_clock::now();
     const double seconds = std::chrono::duration<double>(now - std::exchange(governed_at, now)).count();
+    const double rests = resting_share(seconds);
     const double used = cost.take_recent_seconds() / seconds;
     const uint64_t runs = tap.stats().total(KernelStat::kRuns0);
     const double rate = static_cast<double>(runs - std::exchange(governed_runs, runs)) / seconds;
     const uint32_t before = governor.level();
-    if (governor.step(now, {used, rate, number_of_connections()}) != before)
+    if (governor.step(now, {used, rate, number_of_connections(used), rests}) != before)
         change_level(before);
     else if (weight_of(governor.level()) > 1 &&
              sample.step(tap.connections(), now)) // the table: 4 MB once it is mapped
@@ -272,10 +308,10 @@ void AgentState::govern()
 }
 
 // With requests in the last epoch; not looked for where no limit is near.
-double AgentState::number_of_connections()
+double AgentState::number_of_connections(double share)
 {
     const Result<uint64_t> now = tap.jiffies();
-    if (!now || !governor.is_near(rates.last_kernel_share()))
+    if (!now || !governor.is_near(share))
         return 0;
     const uint64_t epoch = static_cast<uint64_t>(ConnectionSample::kEpoch.count()) * jiffies_per_second();
     return sample.number_of(tap.connections(), static_cast<uint16_t>(*now >> kAgeShift),
@@ -331,8 +367,10 @@ void AgentState::tick()
     note_costs();
     memory.look(std::chrono::steady_clock::now());
     budget_events();
-    for (const auto& probe : probes)
+    for (const auto& probe : probes) {
+        probe->follow_level(shed_level()); // again, where it has failed
         probe->tick();
+    }
     if (const Done followed = tap.follow_moves(); !followed && !std::exchange(has_complained_of_moves, true))
         log(LogLevel::kWarn, "agent",
             followed.error().text + "; a process that is moved to another cgroup goes on counting for the old one");

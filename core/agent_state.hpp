@@ -97,6 +97,8 @@ struct AgentState {
     void tick();
     // Keeps limits.kernel_cpu: by the runs since the last call at the prices of now.
     void govern();
+    // So near to that limit that govern() wants prices that are new. By old ones.
+    [[nodiscard]] bool is_near_limit();
     // How much is left out: the higher of what both limits of CPU time ask for.
     [[nodiscard]] uint32_t shed_level() const;
 
@@ -105,9 +107,12 @@ private:
     void add_parsers(std::vector<MeteredProgram>& programs) const;
     void resume();
     void note_costs();
-    [[nodiscard]] double number_of_connections();
+    [[nodiscard]] double recent_share() const;
+    [[nodiscard]] double resting_share(double seconds) const;
+    [[nodiscard]] double number_of_connections(double share);
     void change_level(uint32_t before);
     void command_all();
+    void command_level(uint32_t before);
     void budget_events();
     void command(KernelStats& stats) const;
 };

@@ -56,6 +56,8 @@ public:
     // Attaches a program where its section says; cgroup programs to `cgroup_fd`. Programs in "limpet/…" and "syscall"
     // sections are left alone; an iterator is attached and not run.
     Done attach(const std::string& program, int cgroup_fd);
+    // Its hook calls it no more; attach() may follow. Nothing when it is not attached.
+    void detach(const std::string& program) { links_.erase(program); }
     // After load: a variable in .data or .bss as the kernel side writes it; valid while the object lives. Empty when there is
     // none.
     [[nodiscard]] std::span<const std::byte> live_variable(const std::string& name);

@@ -13,6 +13,10 @@ const std::pair<std::string, std::string> kTap{"core", "tap"};
 
 constexpr double kDistrust = 32; // of what old windows have seen
 
+// A window of a few hundred runs is made dear by one interrupt, or by a hypervisor that takes the CPU away within a run.
+constexpr double kMostRise = 1.3; // of the price in one window
+constexpr double kComparable = 4; // times as many runs as those that the price is known from
+
 uint64_t all_runs(const std::vector<MeteredProgram>& programs)
 {
     uint64_t total = 0;
@@ -27,8 +31,12 @@ void RunPrice::observe(uint64_t runs, uint64_t total_ns)
 {
     if (runs == 0)
         return;
-    observed_runs_ = observed_runs_ / 2 + static_cast<double>(runs);
-    observed_ns_ = observed_ns_ / 2 + static_cast<double>(total_ns);
+    const auto count = static_cast<double>(runs);
+    auto ns = static_cast<double>(total_ns);
+    if (observed_runs_ > count / kComparable && observed_runs_ < count * kComparable)
+        ns = std::min(ns, kMostRise * ns_per_run() * count);
+    observed_runs_ = observed_runs_ / 2 + count;
+    observed_ns_ = observed_ns_ / 2 + ns;
 }
 
 void RunPrice::charge(uint64_t runs, double hook_ns)
@@ -48,7 +56,9 @@ void RunPrice::charge(uint64_t runs, double hook_ns)
 
 double RunPrice::take_recent_seconds()
 {
-    return std::exchange(recent_runs_, 0) * ns_per_run() / 1e9;
+    const double seconds = recent_seconds();
+    recent_runs_ = 0;
+    return seconds;
 }
 
 void RunPrice::expect_change()
@@ -148,6 +158,20 @@ void CostMeter::observe(const std::string& plugin, const std::string& program, u
 {
     const auto of_clock_ns = static_cast<uint64_t>(static_cast<double>(runs) * clock_ns());
     prices_[{plugin, program}].observe(runs, total_ns - std::min(total_ns, of_clock_ns));
+}
+
+double CostMeter::recent_seconds() const
+{
+    double seconds = 0;
+    for (const auto& [key, price] : prices_)
+        seconds += price.recent_seconds();
+    return seconds;
+}
+
+double CostMeter::recent_seconds(const std::string& plugin, const std::string& program) const
+{
+    const auto found = prices_.find({plugin, program});
+    return found == prices_.end() ? 0 : found->second.recent_seconds();
 }
 
 double CostMeter::take_recent_seconds()

@@ -56,7 +56,8 @@ public:
     [[nodiscard]] std::optional<double> seconds() const;
     // Nothing until hook_ns was known.
     [[nodiscard]] std::optional<double> hook_seconds() const;
-    // What the runs since the last call cost at the price of now.
+    // What the runs since the last call of take_recent_seconds() cost at the price of now.
+    [[nodiscard]] double recent_seconds() const { return recent_runs_ * ns_per_run() / 1e9; }
     double take_recent_seconds();
     // What a run costs is about to change: the next window is to weigh more than those before.
     void expect_change();
@@ -94,7 +95,9 @@ public:
     // What a window has found of one program.
     void observe(const std::string& plugin, const std::string& program, uint64_t runs, uint64_t total_ns);
 
-    // What all runs since the last call cost at the prices of now. After charge().
+    // What all runs since the last call of take_recent_seconds() cost at the prices of now. After charge().
+    [[nodiscard]] double recent_seconds() const;
+    [[nodiscard]] double recent_seconds(const std::string& plugin, const std::string& program) const;
     double take_recent_seconds();
     // Prices are about to change.
     void expect_change();

@@ -36,16 +36,4 @@ CostRate CostRates::of(const std::string& plugin) const
             rise(first->second.hook_seconds, last->second.hook_seconds) / seconds};
 }
 
-double CostRates::last_kernel_share() const
-{
-    if (notes_.size() < 2)
-        return 0;
-    const Note& before = notes_[notes_.size() - 2];
-    double seconds = 0;
-    for (const auto& [plugin, now] : notes_.back().costs)
-        if (const auto then = before.costs.find(plugin); then != before.costs.end())
-            seconds += rise(then->second.kernel_seconds, now.kernel_seconds);
-    return seconds / std::chrono::duration<double>(notes_.back().at - before.at).count();
-}
-
 } // namespace limpet

@@ -38,8 +38,6 @@ public:
     void note(Clock::time_point now, std::map<std::string, CostSoFar> costs);
     // Over the seconds that are remembered, ten at most; zeros before there are two notes of the plugin.
     [[nodiscard]] CostRate of(const std::string& plugin) const;
-    // Of all plugins, over the last note alone.
-    [[nodiscard]] double last_kernel_share() const;
 
 private:
     struct Note {

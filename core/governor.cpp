@@ -2,6 +2,7 @@
 #include "governor.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 namespace limpet {
@@ -12,11 +13,14 @@ using std::chrono::seconds;
 constexpr double kAimedAt = 0.93;     // of the limit, when shedding
 constexpr double kRestoredAt = 0.85;  // of the limit: predicted cost at which work comes back
 constexpr double kFallenTo = 0.5;     // … and without delay: the load has fallen
-constexpr double kAtOnce = 1.05;      // of the limit, above which it sheds at once where it may
-constexpr double kJump = 1.25;        // … and at any time
+constexpr double kAtOnce = 1.05;      // of the limit, above which two steps are enough to shed
+constexpr double kJump = 1.25;        // … at any time, and one where the load has surged
+constexpr double kSurge = 1.5;        // times the runs of one of the last two steps
 constexpr double kFarAbove = 1.25;    // of the limit: expected without details, above which they are not tried alone
-constexpr double kMemory = 0.8;       // of sums, from step to step
-constexpr uint32_t kStepsToJudge = 3; // before what a level costs on average counts
+constexpr double kMemory = 0.8;       // of sums, in a second
+constexpr double kSecondsToJudge = 2; // before what a level costs on average counts
+constexpr double kLongestStep = 1;    // in seconds, that weighs
+constexpr double kLeastPart = 0.1;    // that a level is believed to leave
 constexpr uint32_t kMostAtOnce = 2;   // levels of samples
 constexpr double kPlausible = 1.6;    // times what was expected
 constexpr seconds kPatience{10};      // a level below has fitted for so long
@@ -90,24 +94,29 @@ uint32_t Governor::first_that_fits(double used, double allowed) const
 
 double Governor::average() const
 {
-    double weights = 0, weight = 1;
-    for (uint32_t step = 0; step < steps_; ++step, weight *= kMemory)
-        weights += weight;
-    return weights > 0 ? sum_.share / weights : 0;
+    return weight_ > 0 ? sum_.share / weight_ : 0;
 }
 
 bool Governor::is_exhausted() const
 {
-    return limit_ > 0 && level_ != level::kPaused && level_ >= last_sample() && steps_ >= kStepsToJudge &&
+    return limit_ > 0 && level_ != level::kPaused && level_ >= last_sample() && judged_ >= kSecondsToJudge &&
            average() > limit_;
 }
 
-void Governor::note(KernelLoad load)
+void Governor::note(KernelLoad load, double seconds)
 {
-    ++steps_;
-    sum_.share = sum_.share * kMemory + load.share;
-    sum_.runs_per_second = sum_.runs_per_second * kMemory + load.runs_per_second;
-    if (steps_ == kStepsToJudge)
+    has_surged_ = load.runs_per_second > kSurge * std::min(runs_before_[0], runs_before_[1]);
+    runs_before_ = {runs_before_[1], load.runs_per_second};
+    const double kept = std::pow(kMemory, seconds);
+    weight_ = weight_ * kept + seconds;
+    sum_.share = sum_.share * kept + load.share * seconds;
+    sum_.runs_per_second = sum_.runs_per_second * kept + load.runs_per_second * seconds;
+    if (level_ < level::kNoDurations && load.share > 0 && load.rests > 0) // known without being tried
+        parts_[level::kNoDurations] = std::clamp(parts_[level::kNoRoutes] - load.rests / load.share * part(level_),
+                                                 kLeastPart, parts_[level::kNoRoutes]);
+    const bool was_judged = judged_ >= kSecondsToJudge;
+    judged_ += seconds;
+    if (!was_judged && judged_ >= kSecondsToJudge)
         learn();
 }
 
@@ -122,9 +131,9 @@ void Governor::learn()
         return;                   // one of both was measured wrong
     if (level_ < level_before_) { // restored: what was left out until now is a part of this
         if (level_before_ < level::kSampled)
-            parts_[level_before_] = (parts_[level_before_] + std::clamp(part(level_) / ratio, 0.1, 1.0)) / 2;
+            parts_[level_before_] = (parts_[level_before_] + std::clamp(part(level_) / ratio, kLeastPart, 1.0)) / 2;
     } else if (level_ < level::kSampled) {
-        parts_[level_] = (parts_[level_] + std::clamp(part(level_before_) * ratio, 0.1, 1.0)) / 2;
+        parts_[level_] = (parts_[level_] + std::clamp(part(level_before_) * ratio, kLeastPart, 1.0)) / 2;
         knows_details_ = knows_details_ || level_ == level::kNoDurations;
     } else {
         const double weight = weight_of(level_);
@@ -137,7 +146,7 @@ void Governor::learn()
 
 void Governor::change_to(uint32_t level, Clock::time_point now)
 {
-    if (steps_ > 0 && steps_ < kStepsToJudge)
+    if (judged_ > 0 && judged_ < kSecondsToJudge)
         learn();
     price_before_ = sum_.runs_per_second > 0 ? sum_.share / sum_.runs_per_second : 0;
     level_before_ = level_;
@@ -146,8 +155,8 @@ void Governor::change_to(uint32_t level, Clock::time_point now)
         correct_until_ = now + kCorrection;
     level_ = level;
     changed_at_ = now;
-    is_mixed_ = true;
-    steps_ = 0;
+    runs_before_[0] = runs_before_[1]; // what came before is answered
+    judged_ = weight_ = 0;
     sum_ = {};
     fits_since_.reset();
 }
@@ -157,11 +166,18 @@ bool Governor::has_rested(Clock::time_point now) const
     return level_ == level::kAll || now - changed_at_ >= kRest;
 }
 
+// One step alone is not enough: a price may be measured wrong, and load that comes within a step is in it with a part only.
+// But how often the tap runs is counted.
 bool Governor::is_too_much(Clock::time_point now) const
 {
-    if (used_ > (has_rested(now) || now < correct_until_ ? kAtOnce : kJump) * limit_)
+    const auto are_above = [&](double part) { return used_ > part * limit_ && used_before_ > part * limit_; };
+    if (are_above(kJump) || (has_surged_ && used_ > kJump * limit_))
         return true;
-    return steps_ >= kStepsToJudge && has_rested(now) && average() > limit_;
+    if (now < correct_until_)
+        return are_above(1);
+    if (!has_rested(now))
+        return false;
+    return are_above(kAtOnce) || (judged_ >= kSecondsToJudge && average() > limit_ && used_ > kAimedAt * limit_);
 }
 
 // Where there is any.
@@ -170,8 +186,9 @@ std::optional<uint32_t> Governor::higher_level() const
     const uint32_t last = last_sample();
     if (level_ >= last)
         return may_pause_ ? std::optional(level::kPaused) : std::nullopt;
-    uint32_t wanted = first_that_fits(used_, kAimedAt * limit_);
-    const double without_details = used_ / part(level_) * part(level::kNoDurations);
+    const double used = used_ > kAtOnce * limit_ ? used_ : average();
+    uint32_t wanted = first_that_fits(used, kAimedAt * limit_);
+    const double without_details = used / part(level_) * part(level::kNoDurations);
     if (level_ < level::kNoDurations && !knows_details_ && without_details < kFarAbove * limit_)
         wanted = std::min(wanted, level::kNoDurations); // counts stay exact where that may do
     wanted = std::min(wanted, std::max(level_, level::kNoDurations) + kMostAtOnce);
@@ -192,7 +209,7 @@ void Governor::shed(Clock::time_point now)
 
 std::optional<uint32_t> Governor::lower_level(Clock::time_point now)
 {
-    const double used = std::min(used_, average()); // one second above is not a reason to wait anew
+    const double used = std::min(used_, average()); // one step above is not a reason to wait anew
     const uint32_t lower = first_that_fits(used, kRestoredAt * limit_);
     if (lower >= level_) {
         fits_since_.reset();
@@ -220,6 +237,8 @@ uint32_t Governor::step(Clock::time_point now, KernelLoad load)
 {
     if (level_ == level::kPaused)
         return step_paused(now);
+    const double seconds = std::chrono::duration<double>(now - std::exchange(stepped_at_, now)).count();
+    used_before_ = judged_ > 0 ? used_ : 0; // at this level
     used_ = load.share;
     connections_ = load.connections;
     if (limit_ <= 0) {
@@ -227,9 +246,7 @@ uint32_t Governor::step(Clock::time_point now, KernelLoad load)
             change_to(level::kAll, now);
         return level_;
     }
-    if (std::exchange(is_mixed_, false))
-        return level_;
-    note(load);
+    note(load, std::min(seconds, kLongestStep));
     if (level_ > last_sample() && has_rested(now)) // fewer connections than there were
         change_to(last_sample(), now);
     else if (is_too_much(now))

@@ -5,12 +5,12 @@
 // Owner: AgentState; a value, guarded by its mutex. Pure: costs and times in, a level out; who tells the BPF programs is
 // AgentState. Levels are those of enum limpet_level (stats.bpf.h): each leaves out more, counts are exact below kSampled.
 //
-// A second in which the level has changed is not judged: it holds a part of both. It sheds as soon as one second is above the limit,
-// to the first level that is expected to fit, among samples by two levels at most: one wrong measurement is not to cost all.
-// What has just been shed may be corrected, after that it rests for ten seconds unless the load jumps. It restores when
+// Steps are half a second apart and begin where the level changes, so none holds a part of two. It sheds when two steps are above the
+// limit, or one where the load has surged, to the first level that is expected to fit, among samples by two levels at most: one wrong measurement
+// is not to cost all. What has just been shed may be corrected, after that it rests for ten seconds unless the load jumps. It restores when
 // the cost of a lower level, predicted from what is measured now, has fitted for a while; the while doubles each time that a
 // restored level had to be given up again. What a level saves is learned from each change: by the price of one run of the tap
-// before and after, so that a load that changes meanwhile does not mislead.
+// before and after, so that a load that changes meanwhile does not mislead. What programs cost that rest without details is known before.
 //
 // A sample of a few connections says nothing, so it never goes to one in which fewer than kFewestDrawn are expected. Where that
 // is not enough the limit is not kept, unless it may pause.
@@ -46,6 +46,7 @@ struct KernelLoad {
     double share = 0;           // of one core
     double runs_per_second = 0; // of the tap
     double connections = 0;     // that have had requests lately, of all, not of the sample alone
+    double rests = 0;           // of `share`, what programs cost that do not run at kNoDurations
 };
 
 class Governor {
@@ -58,7 +59,7 @@ public:
     Governor(double limit, bool may_pause) : limit_(limit), may_pause_(may_pause) {}
 
     void set_limit(double limit, bool may_pause);
-    // Once a second. The level from now on.
+    // The level from now on.
     uint32_t step(Clock::time_point now, KernelLoad load);
 
     [[nodiscard]] uint32_t level() const { return level_; }
@@ -87,16 +88,20 @@ private:
     uint32_t step_paused(Clock::time_point now);
     void shed(Clock::time_point now);
     void change_to(uint32_t level, Clock::time_point now);
-    void note(KernelLoad load);
+    void note(KernelLoad load, double seconds);
     void learn();
 
     double limit_;
     bool may_pause_;
     uint32_t level_ = level::kAll;
     double used_ = 0;
-    KernelLoad sum_;        // at this level; what is older weighs less
-    uint32_t steps_ = 0;    // that were judged, at this level
-    bool is_mixed_ = false; // the next step holds a part of the level before
+    double used_before_ = 0;              // in the step before, at this level
+    KernelLoad sum_;                      // times seconds, at this level; what is older weighs less
+    double weight_ = 0;                   // of sum_, in seconds
+    std::array<double, 2> runs_before_{}; // per second, in the last two steps
+    bool has_surged_ = false;
+    double judged_ = 0; // seconds at this level
+    Clock::time_point stepped_at_{};
     double connections_ = 0;
     double price_before_ = 0; // a run's, at the level before this one
     uint32_t level_before_ = level::kAll;
@@ -105,10 +110,10 @@ private:
     std::optional<Clock::time_point> fits_since_;
     bool was_restored_ = false; // the last change went down
     std::chrono::seconds patience_{10};
-    // Costs as parts of that of level 0, at first of a host with many threads; of sampled levels what remains when nothing is drawn.
-    std::array<double, level::kSampled> parts_{1, 1, 0.99, 0.98, 0.97, 0.9};
+    // Costs as parts of that of level 0, at first of the http probe alone; of sampled levels what remains when nothing is drawn.
+    std::array<double, level::kSampled> parts_{1, 1, 0.99, 0.98, 0.97, 0.97};
     bool knows_details_ = false; // parts_ was measured here
-    double floor_ = 0.36;
+    double floor_ = 0.45;
 };
 
 } // namespace limpet

@@ -62,6 +62,7 @@ void Probe::start(const ProbeSurroundings& surroundings)
     const Done up = bring_up(surroundings);
     if (up) {
         is_running_ = true;
+        reason_at_start_ = reason_;
         state_ = reason_.empty() ? ProbeState::kActive : ProbeState::kDegraded;
         return;
     }
@@ -183,6 +184,8 @@ Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroun
     kernel_memory_bytes_ = loaded_->object.kernel_memory_bytes(); // with the programs
     if (const Done fits = check_kernel_memory(kernel_memory_bytes_, surroundings.kernel_memory, config_); !fits)
         return fits;
+    resting_ = RestingPrograms::in(loaded_->object);
+    cgroup_fd_ = surroundings.cgroup_fd;
     Result<KernelStats> stats = KernelStats::open(loaded_->object);
     if (!stats)
         return stats.error();
@@ -238,6 +241,7 @@ void Probe::take_down()
     instance_.reset();
     tables_.clear();
     stats_ = KernelStats();
+    resting_ = RestingPrograms();
     loaded_.reset();
     kernel_memory_bytes_ = 0;
 }
@@ -280,6 +284,22 @@ void Probe::settle()
 {
     if (const std::optional<Error> thrown = std::exchange(thrown_, std::nullopt))
         quarantine(*thrown);
+}
+
+void Probe::follow_level(uint32_t level)
+{
+    if (!is_running_ || !loaded_)
+        return;
+    const Done followed = resting_.follow(level, loaded_->object, cgroup_fd_);
+    std::string reason = reason_at_start_;
+    if (!followed)
+        reason += (reason.empty() ? "" : "; ") + followed.error().text + ", which had rested; it is tried again";
+    if (reason == reason_)
+        return;
+    reason_ = std::move(reason);
+    state_ = reason_.empty() ? ProbeState::kActive : ProbeState::kDegraded;
+    log(followed ? LogLevel::kInfo : LogLevel::kError, config_.name,
+        to_string(state_) + (followed ? std::string(": its programs are all attached again") : ": " + reason_));
 }
 
 // Kind and help of every metric, so that what there is can be read before the first request.

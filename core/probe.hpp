@@ -21,6 +21,7 @@
 #include "map_budget.hpp"
 #include "plugin_file.hpp"
 #include "plugin_instance.hpp"
+#include "resting_programs.hpp"
 #include "series_table.hpp"
 #include "tap.hpp"
 
@@ -70,6 +71,10 @@ public:
     void settle();
     // Runs what the probe does as time passes (SEC("limpet/tick")).
     void tick();
+    // Attaches and detaches the programs that rest at some level (LIMPET_RESTS_AT). Degraded while one cannot be attached again; a
+    // later call tries anew.
+    void follow_level(uint32_t level);
+    [[nodiscard]] const RestingPrograms& resting_programs() const { return resting_; }
     // Runs the iterators that the manifest wants to be run before a scrape; the owners of older sockets are known.
     void run_iterators();
     void collect(const Workloads& workloads, Families& families);
@@ -128,6 +133,7 @@ private:
     ProbeConfig config_;
     ProbeState state_ = ProbeState::kFailed;
     std::string reason_ = "not started";
+    std::string reason_at_start_; // of an incomplete one
     bool is_running_ = false;
 
     std::optional<Error> thrown_; // by on_event, until settle()
@@ -140,6 +146,8 @@ private:
     uint32_t datagram_parser_number_ = 0;
     bool has_complained_ = false;       // about a tick
     std::unique_ptr<LoadedBpf> loaded_; // null: the probe brings no BPF, or does not run
+    RestingPrograms resting_;           // of loaded_
+    int cgroup_fd_ = -1;
     KernelStats stats_;
     std::vector<SeriesTable> tables_;
     std::unique_ptr<PluginInstance> instance_; // after loaded_: its stop() still sees the maps

@@ -91,6 +91,8 @@ static __always_inline void arrive(struct task_struct *task, __u64 now, __u8 era
     run->bucket_plus_one = bucket_of(delay_ns) + 1;
 }
 
+LIMPET_RESTS_AT(on_switch, LIMPET_LEVEL_NO_DURATIONS);
+
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, _Bool is_preempted, struct task_struct *previous, struct task_struct *next)
 {

@@ -81,6 +81,8 @@ static __noinline void bring_up_to_date(struct task_struct *task, struct cpu_thr
     __sync_fetch_and_add(&row->involuntary, since(&thread->involuntary, now->nivcsw));
     run_delay_ns = since(&thread->run_delay_ns, now->sched_info.run_delay);
     __sync_fetch_and_add(&row->off_run_queue_ns, run_delay_ns);
+    if (limpet_level() >= LIMPET_LEVEL_NO_DURATIONS)
+        return; /* no switch is seen: arrivals have no buckets, and nobody says when a wait ends */
     __sync_fetch_and_add(&row->run_queue_delay.sum, run_delay_ns);
     add_off_cpu(row, thread, run);
 }

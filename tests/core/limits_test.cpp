@@ -62,7 +62,6 @@ TEST_CASE("rates are over the seconds that are remembered, and a probe that bega
     CHECK(rates.of("http").user_share == Approx(0.001));
     CHECK(rates.of("http").kernel_ns_per_run == Approx(200));
     CHECK(rates.of("http").is_measured);
-    CHECK(rates.last_kernel_share() == Approx(0.01));
     rates.note(begin + std::chrono::seconds(21), {{"http", {0, 0, 0, false}}});
     CHECK(rates.of("http").kernel_share == 0);
     CHECK_FALSE(rates.of("http").is_measured);

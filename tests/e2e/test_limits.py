@@ -13,13 +13,17 @@ import unittest
 from support import clients, places
 from support.case import EndToEndCase
 from support.servers import Nginx
+from support.tasks import CpuUse, cpu_use
 
 HTTP = "[plugins.http]\nenabled = true\n"
 CPU = "[plugins.cpu]\nenabled = true\n"
 RATE = 6000
 LAST_EXACT_LEVEL = 5
+FEW_CONNECTIONS = 15  # twice: those of the load before count for ten seconds
 PAUSED = 15
-MOST_OF_LIMIT = 1.5
+MOST_OF_LIMIT = 1.15
+NEAR = 1.8  # times what something costs: a limit at which it is measured twice a second, and nothing left out
+SECONDS_UNTIL_KEPT = 2.5  # two, and what a busy host and a scrape take
 
 
 class KernelCpuTest(EndToEndCase):
@@ -30,8 +34,8 @@ class KernelCpuTest(EndToEndCase):
         self.addCleanup(load.wait)
         return load
 
-    def kernel_seconds(self, agent):
-        return agent.metrics().total("limpet_kernel_seconds_total")
+    def kernel_seconds(self, agent, **labels):
+        return agent.metrics().total("limpet_kernel_seconds_total", **labels)
 
     def share(self, agent, seconds):
         """Of a core, over the next seconds."""
@@ -39,25 +43,36 @@ class KernelCpuTest(EndToEndCase):
         time.sleep(seconds)
         return (self.kernel_seconds(agent) - before) / (time.monotonic() - begin)
 
-    def unlimited_share(self, server, config, connections):
-        """What the load costs when nothing is left out."""
-        agent = self.start_agent(config=config)
-        load = self.load(server, 5, connections)
-        time.sleep(2)
-        share = self.share(agent, 2.5)
-        load.wait()
-        agent.stop()
-        return share
+    def set_limit(self, agent, limit, config):
+        """Of a running agent, told by SIGHUP."""
+        agent.write_config(f'[limits]\nkernel_cpu = "{limit * 100:.3f}%"\n{config}')
+        agent.reload()
 
-    def limited_agent(self, part, config, server, connections):
-        self.limit = part * self.unlimited_share(server, config, connections)
-        return self.start_agent(config=f'[limits]\nkernel_cpu = "{self.limit * 100:.2f}%"\n{config}')
+    def limit(self, agent, part, config, server, connections):
+        """Has the agent keep to this part of what the load costs when nothing is left out. Where no limit is near, that is known by old
+        prices only: hence first one that is."""
+        load = self.load(server, 7, connections)
+        time.sleep(1.2)
+        self.set_limit(agent, NEAR * self.share(agent, 1), config)
+        time.sleep(1)
+        limit = part * statistics.median(self.share(agent, 1) for _ in range(3))
+        load.wait()
+        time.sleep(1)
+        self.assertEqual(agent.metrics().total("limpet_shed_level"), 0, agent.log())
+        self.set_limit(agent, limit, config)
+        time.sleep(1)
+        self.assertEqual(agent.metrics().total("limpet_shed_level"), 0, agent.log())
+        self.assertEqual(agent.log().count("configuration read again: 0 started, 0 changed, 0 stopped"), 2)
+        return limit
 
     def counted(self, agent, server):
         return sum(self.rows_of_both_sides(agent, server)["server"].answered.values())
 
     def requests(self, agent, server):
         return sum(server.log_counts().values()), self.counted(agent, server)
+
+    def requests_since(self, before, agent, server):
+        return (now - then for then, now in zip(before, self.requests(agent, server)))
 
     def seconds_until_level(self, agent, is_wanted, at_most):
         begin = time.monotonic()
@@ -66,44 +81,51 @@ class KernelCpuTest(EndToEndCase):
             time.sleep(0.1)
         return time.monotonic() - begin
 
-    def assert_exact(self, agent, server):
-        log, counted = self.requests(agent, server)
-        clients.h2load(server.url(), 3000, 30)
-        time.sleep(1)
-        log_after, counted_after = self.requests(agent, server)
-        self.assertEqual(counted_after - counted, log_after - log)
-
-    def step(self, part, config, seconds=14, connections=400):
+    def step(self, part, config, seconds=12, connections=400):
         """Load comes at once and ends again. Returns the metrics under load, the levels, and how far the counts are off the log, with
         the error that limpet expected."""
         server = self.start_server(Nginx)
-        agent = self.limited_agent(part, config, server, connections)
-        self.assertEqual(agent.metrics().total("limpet_shed_level"), 0)
+        agent = self.start_agent(config=config)
+        limit = self.limit(agent, part, config, server, connections)
         before = self.requests(agent, server)
         load = self.load(server, seconds, connections)
+        begin = time.monotonic()
         reaction = self.seconds_until_level(agent, lambda level: level > 0, 5)
-        time.sleep(4 - reaction)
+        time.sleep(SECONDS_UNTIL_KEPT - (time.monotonic() - begin))
         shares, levels = [], []
-        for _ in range(seconds - 5):
+        for _ in range(seconds - 4):
             shares.append(self.share(agent, 1))
             levels.append(int(agent.metrics().total("limpet_shed_level")))
         metrics = agent.metrics()
         load.wait()
         restored = self.seconds_until_level(agent, lambda level: level == 0, 10)
         error = metrics.total("limpet_sampling_error_ratio")
-        log, counted = (now - then for then, now in zip(before, self.requests(agent, server)))
-        print(f"\n{self.id()}: limit {self.limit:.2%}, first change after {reaction:.1f} s, used "
-              f"{[f'{share / self.limit:.2f}' for share in shares]} of it, levels {levels}, restored after {restored:.1f} "
+        log, counted = self.requests_since(before, agent, server)
+        print(f"\n{self.id()}: limit {limit:.2%}, first change after {reaction:.1f} s, used "
+              f"{[f'{share / limit:.2f}' for share in shares]} of it, levels {levels}, restored after {restored:.1f} "
               f"s; log {log}, counted {counted} ({counted / log - 1:+.2%}), expected error {error:.1%}", file=sys.stderr)
-        # the limit was measured before, and the host may have grown slower: what is exact about it stands in governor_test
-        if "limits.kernel_cpu is not kept" not in agent.log():
-            self.assertLess(statistics.median(shares), MOST_OF_LIMIT * self.limit)
-        self.assertLessEqual(sum(a != b for a, b in zip(levels[1:], levels[2:])), 1)
+        self.assert_kept(agent, limit, shares, reaction)
         self.assert_exact(agent, server)
         return metrics, levels, counted / log - 1, error
 
-    def test_a_step_of_the_load_is_answered_and_taken_back(self):
-        _, levels, deviation, error = self.step(0.6, HTTP + CPU)
+    def assert_kept(self, agent, limit, shares, reaction):
+        """The limit was measured before: a host that has grown slower may be unable to keep it. The agent says so then; how exactly it
+        is kept stands in governor_test."""
+        if "limits.kernel_cpu is not kept" in agent.log():
+            print(f"{self.id()}: LIMIT NOT HELD AGAINST IT: the host is busy, and the agent says that the limit is not kept", file=sys.stderr)
+            return
+        self.assertLess(reaction, SECONDS_UNTIL_KEPT)
+        self.assertLess(statistics.median(shares), MOST_OF_LIMIT * limit, agent.log())
+
+    def assert_exact(self, agent, server):
+        before = self.requests(agent, server)
+        clients.h2load(server.url(), 3000, 30)
+        time.sleep(1)
+        log, counted = self.requests_since(before, agent, server)
+        self.assertEqual(counted, log)
+
+    def test_details_are_left_out_first_and_counts_stay_exact_where_that_is_enough(self):
+        _, levels, deviation, error = self.step(0.7, HTTP + CPU)
         if max(levels) <= LAST_EXACT_LEVEL:
             self.assertEqual(deviation, 0)
         else:
@@ -118,19 +140,41 @@ class KernelCpuTest(EndToEndCase):
         self.assertLess(abs(deviation), 3 * error)
 
     def test_a_few_connections_are_never_sampled_though_the_limit_is_not_kept_then(self):
+        """… and without details all is exact that is counted: requests, CPU time and switches."""
         server = self.start_server(Nginx)
-        agent = self.limited_agent(0.3, HTTP, server, 30)
-        before = self.requests(agent, server)
-        load = self.load(server, 9, 30)
-        time.sleep(8)
+        agent = self.start_agent(config=HTTP + CPU)
+        self.limit(agent, 0.3, HTTP + CPU, server, FEW_CONNECTIONS)
+        workers = subprocess.run(["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=True)
+        pids = [server.process.pid, *map(int, workers.stdout.split())]
+        before, used, truth = self.requests(agent, server), self.cpu_of(agent, server), cpu_use(pids)
+        load = self.load(server, 8, FEW_CONNECTIONS)
+        time.sleep(5)
+        switches = self.kernel_seconds(agent, program="on_switch")
+        time.sleep(2)
         metrics = agent.metrics()
+        self.assertEqual(self.kernel_seconds(agent, program="on_switch"), switches)  # nobody calls it
         load.wait()
         time.sleep(1)
-        log, counted = (now - then for then, now in zip(before, self.requests(agent, server)))
+        log, counted = self.requests_since(before, agent, server)
         self.assertEqual(metrics.total("limpet_shed_level"), LAST_EXACT_LEVEL)
         self.assertGreater(metrics.total("limpet_limit_ratio", limit="kernel_cpu"), 1)
         self.assertEqual(counted, log)
         self.assertIn("limits.kernel_cpu is not kept", agent.log())
+        self.seconds_until_level(agent, lambda level: level == 0, 10)
+        used, truth = self.cpu_of(agent, server) - used, cpu_use(pids) - truth
+        self.assertAlmostEqual(used.run, truth.run, delta=0.01 * truth.run)
+        self.assertAlmostEqual(used.voluntary, truth.voluntary, delta=20)
+        self.assertAlmostEqual(used.involuntary, truth.involuntary, delta=20)
+        before = self.kernel_seconds(agent, program="on_switch")
+        self.assert_exact(agent, server)
+        self.assertGreater(self.kernel_seconds(agent, program="on_switch"), before)
+
+    def cpu_of(self, agent, server):
+        exposition = agent.metrics()
+        total = lambda name, **labels: exposition.total(name, service_name=server.service_name, **labels)
+        return CpuUse(run=total("container_cpu_time_seconds_total"),
+                      voluntary=total("container_cpu_context_switches_total", switch_type="voluntary"),
+                      involuntary=total("container_cpu_context_switches_total", switch_type="involuntary"))
 
 
 class AgentCpuTest(EndToEndCase):

@@ -22,9 +22,11 @@
 #include <catch2/catch.hpp>
 
 #include "bpf_object.hpp"
+#include "kernel_stats.hpp"
 #include "manifest.hpp"
 #include "owned_fd.hpp"
 #include "probe_object.hpp"
+#include "resting_programs.hpp"
 #include "workloads.hpp"
 
 namespace limpet::test {
@@ -93,10 +95,24 @@ public:
     {
         for (const std::string& program : object_.program_names())
             taken(object_.attach(program, -1));
+        resting_ = RestingPrograms::in(object_);
         look();
     }
 
     void look() { taken(object_.run_iterator("on_task")); }
+
+    // What the agent does at a change of level.
+    void follow_level(uint32_t level, uint8_t era)
+    {
+        const uint64_t control = level | uint64_t{era} << 8;
+        for (uint32_t cpu = 0; cpu < possible_cpus(); ++cpu) {
+            auto words = element<std::array<uint64_t, 32>>("limpet_stats", cpu);
+            words[static_cast<uint32_t>(KernelStat::kControl)] = control;
+            if (bpf_map_update_elem(object_.map_fd("limpet_stats"), &cpu, &words, BPF_ANY))
+                throw std::runtime_error(errno_error("write limpet_stats").text);
+        }
+        taken(resting_.follow(level, object_, -1));
+    }
 
     // The row of the workload with this executable; nothing while there is none.
     [[nodiscard]] std::optional<Row> row_of(const std::string& executable) const
@@ -129,6 +145,7 @@ private:
 
     PluginSections sections_;
     BpfObject object_;
+    RestingPrograms resting_;
 };
 
 // A copy of the shell under a name of its own, which is gone with this object.
@@ -285,6 +302,57 @@ TEST_CASE("what a process did before the probe came is not counted")
     CHECK(row.user_ns + row.system_ns > 0);
     CHECK(row.user_ns + row.system_ns <= truth.run_ns - past_ns);
     CHECK(row.off_ns[1] + row.off_ns[3] >= 900'000'000); // asleep for its last second, until a child ended
+}
+
+TEST_CASE("while switches are not followed CPU time, their number and all delay are counted, and then it goes on")
+{
+    const Shell shell("limpet-rested");
+    CpuProbe probe;
+    probe.attach();
+    const pid_t pid = shell.start("i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done");
+    while (!probe.row_of(shell.name())) // before its exec it is still the parent's
+        std::this_thread::sleep_for(1ms);
+    for (uint8_t era = 0; era < 4; ++era) {
+        probe.follow_level(5, era);
+        std::this_thread::sleep_for(20ms);
+        probe.look();
+        probe.follow_level(0, static_cast<uint8_t>(era + 1));
+        std::this_thread::sleep_for(20ms);
+        probe.look();
+    }
+    const Truth truth = end_of(pid);
+    const Row row = settled_row(probe, shell.name(), truth.run_ns);
+    CHECK(row.user_ns + row.system_ns == truth.run_ns);
+    CHECK(row.voluntary == truth.voluntary);
+    CHECK(row.involuntary == truth.involuntary);
+    CHECK(row.off_ns[0] == truth.delay_ns);
+    CHECK(row.delay_ns <= truth.delay_ns); // those that are in the histogram
+    CHECK(arrivals_in(row) > 0);
+    CHECK(arrivals_in(row) <= truth.arrivals + 10);
+}
+
+TEST_CASE("a wait that begins before switches are left out and lasts grows no more then, and not afterwards until the "
+          "next one")
+{
+    const Shell shell("limpet-rests");
+    CpuProbe probe;
+    probe.attach();
+    const pid_t pid = shell.start("sleep 2 & wait");
+    std::this_thread::sleep_for(300ms);
+    probe.look();
+    const std::optional<Row> before = probe.row_of(shell.name());
+    REQUIRE(before);
+    CHECK(before->off_ns[1] > 100'000'000);
+    probe.follow_level(5, 0);
+    std::this_thread::sleep_for(200ms);
+    probe.look();
+    CHECK(probe.row_of(shell.name())->off_ns[1] == before->off_ns[1]);
+    probe.follow_level(0, 1);
+    std::this_thread::sleep_for(200ms);
+    probe.look();
+    CHECK(probe.row_of(shell.name())->off_ns[1] == before->off_ns[1]);
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
 }
 
 TEST_CASE("a wait is counted while it lasts, and kernel threads have no row")

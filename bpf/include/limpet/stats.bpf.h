@@ -93,7 +93,7 @@ enum limpet_level {
     LIMPET_LEVEL_NO_SIZES = 2,      /* sizes of what is counted */
     LIMPET_LEVEL_NO_FIRST_BYTE = 3, /* times other than the main one */
     LIMPET_LEVEL_NO_ROUTES = 4,     /* labels that are found by reading on: what is not known yet is "other" */
-    LIMPET_LEVEL_NO_DURATIONS = 5,  /* times, and what costs every switch of a thread */
+    LIMPET_LEVEL_NO_DURATIONS = 5,  /* times, and what costs every switch of a thread: see LIMPET_RESTS_AT */
     LIMPET_LEVEL_SAMPLED = 6,       /* one connection in two, at the next level one in four, and so on, by weight */
     LIMPET_LEVEL_PAUSED = 15,
 };
@@ -131,6 +131,11 @@ static __always_inline __u8 limpet_era(void)
 
     return stats ? LIMPET_ERA_IN(stats->values[LIMPET_STAT_CONTROL]) : 0;
 }
+
+/* From this level on the program is not attached: LIMPET_RESTS_AT(on_switch, LIMPET_LEVEL_NO_DURATIONS) beside one whose hook is called
+ * so often that it is dear even where the program returns at once. When it is attached again limpet_era() is another number.
+ * It asks for the level all the same: agents that do not know this line leave it attached, and a run may be under way. */
+#define LIMPET_RESTS_AT(program, level) const volatile __u32 limpet_rests_##program = (level)
 
 /* Names the program that a RUNS counter belongs to: LIMPET_PROGRAM(0, on_open) beside the program. */
 #define LIMPET_PROGRAM(number, program) const volatile char limpet_program_##number[] = #program

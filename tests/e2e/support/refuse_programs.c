@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A host on which the kernel refuses some BPF programs: loaded before libc, it fails BPF_PROG_LOAD with EPERM for the
- * programs whose names the environment variable REFUSED_PROGRAMS lists, separated by commas.
+ * programs whose names the environment variable REFUSED_PROGRAMS lists, separated by commas. While the file REFUSE_TRACING_WHILE
+ * exists, it fails with EBUSY what attaches tp_btf programs.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 static int is_refused(const union bpf_attr *attributes)
 {
@@ -23,6 +25,19 @@ static int is_refused(const union bpf_attr *attributes)
     strcat(strcat(list, refused), ",");
     strncat(name, attributes->prog_name, BPF_OBJ_NAME_LEN - 1);
     return !!strstr(list, strcat(name, ","));
+}
+
+static int is_attaching(long command, const union bpf_attr *attributes)
+{
+    return command == BPF_RAW_TRACEPOINT_OPEN ||
+           (command == BPF_LINK_CREATE && attributes->link_create.attach_type == BPF_TRACE_RAW_TP);
+}
+
+static int refuses_tracing(void)
+{
+    const char *path = getenv("REFUSE_TRACING_WHILE");
+
+    return path && !access(path, F_OK);
 }
 
 long syscall(long number, ...)
@@ -39,6 +54,10 @@ long syscall(long number, ...)
         real = (long (*)(long, ...))dlsym(RTLD_NEXT, "syscall");
     if (number == SYS_bpf && arguments[0] == BPF_PROG_LOAD && is_refused((const union bpf_attr *)arguments[1])) {
         errno = EPERM;
+        return -1;
+    }
+    if (number == SYS_bpf && is_attaching(arguments[0], (const union bpf_attr *)arguments[1]) && refuses_tracing()) {
+        errno = EBUSY;
         return -1;
     }
     return real(number, arguments[0], arguments[1], arguments[2], arguments[3], arguments[4], arguments[5]);
