@@ -10,21 +10,24 @@ namespace {
 
 using std::chrono::seconds;
 
-constexpr double kAimedAt = 0.93;     // of the limit, when shedding
-constexpr double kRestoredAt = 0.85;  // of the limit: predicted cost at which work comes back
-constexpr double kFallenTo = 0.5;     // … and without delay: the load has fallen
-constexpr double kAtOnce = 1.05;      // of the limit, above which two steps are enough to shed
-constexpr double kJump = 1.25;        // … at any time, and one where the load has surged
-constexpr double kSurge = 1.5;        // times the runs of one of the last two steps
-constexpr double kFarAbove = 1.25;    // of the limit: expected without details, above which they are not tried alone
-constexpr double kMemory = 0.8;       // of sums, in a second
-constexpr double kSecondsToJudge = 2; // before what a level costs on average counts
-constexpr double kLongestStep = 1;    // in seconds, that weighs
-constexpr double kLeastPart = 0.1;    // that a level is believed to leave
-constexpr uint32_t kMostAtOnce = 2;   // levels of samples
-constexpr double kPlausible = 1.6;    // times what was expected
-constexpr seconds kPatience{10};      // a level below has fitted for so long
-constexpr seconds kPatienceOfFall{3}; // … where the load has fallen
+constexpr double kAimedAt = 0.93;        // of the limit, when shedding
+constexpr double kRestoredAt = 0.85;     // of the limit: predicted cost at which work comes back
+constexpr double kFallenTo = 0.5;        // … and without delay: the load has fallen
+constexpr double kAtOnce = 1.05;         // of the limit, above which two steps are enough to shed
+constexpr double kJump = 1.25;           // … at any time, and one where the load has surged
+constexpr double kSurge = 1.5;           // times the runs of one of the last two steps
+constexpr double kFarAbove = 1.25;       // of the limit: expected without details, above which they are not tried alone
+constexpr double kFarAboveAtFirst = 2.5; // … where the load has surged: what it costs at first is more than it will
+constexpr double kMemory = 0.8;          // of sums, in a second
+constexpr double kSecondsToJudge = 2;    // before what a level costs on average counts
+constexpr double kLongestStep = 1;       // in seconds, that weighs
+constexpr double kLeastPart = 0.1;       // that a level is believed to leave
+constexpr double kMuch = 0.8;            // details are worth a try by themselves where they leave less
+constexpr uint32_t kMostAtOnce = 2;      // levels of samples
+constexpr double kPlausible = 1.6;       // times what was expected
+constexpr seconds kPatience{10};         // a level below has fitted for so long
+constexpr seconds kPatienceOfFall{3};    // … where the load has fallen
+constexpr seconds kPatienceAtFirst{2}; // … where more than that has just been left out: a load is dearest when it comes
 constexpr seconds kMostPatience{160};
 constexpr seconds kRegret{30};    // a level that is given up again within this time was restored too early
 constexpr seconds kRest{10};      // between changes that a small excess asks for
@@ -189,7 +192,10 @@ std::optional<uint32_t> Governor::higher_level() const
     const double used = used_ > kAtOnce * limit_ ? used_ : average();
     uint32_t wanted = first_that_fits(used, kAimedAt * limit_);
     const double without_details = used / part(level_) * part(level::kNoDurations);
-    if (level_ < level::kNoDurations && !knows_details_ && without_details < kFarAbove * limit_)
+    const double far = has_surged_ && part(level::kNoDurations) < kMuch * part(level_) ? kFarAboveAtFirst
+                       : knows_details_                                                ? 0
+                                                                                       : kFarAbove;
+    if (level_ < level::kNoDurations && without_details < far * limit_)
         wanted = std::min(wanted, level::kNoDurations); // counts stay exact where that may do
     wanted = std::min(wanted, std::max(level_, level::kNoDurations) + kMostAtOnce);
     return wanted > level_ ? std::optional(wanted) : std::nullopt;
@@ -218,7 +224,8 @@ std::optional<uint32_t> Governor::lower_level(Clock::time_point now)
     if (!fits_since_)
         fits_since_ = now;
     const bool has_fallen = first_that_fits(used, kFallenTo * limit_) == level::kAll;
-    if (now - *fits_since_ < (has_fallen ? kPatienceOfFall : patience_))
+    const bool is_first = !was_restored_ && now < correct_until_;
+    if (now - *fits_since_ < (is_first ? kPatienceAtFirst : has_fallen ? kPatienceOfFall : patience_))
         return std::nullopt;
     return lower;
 }

@@ -128,7 +128,7 @@ TEST_CASE("what is left without programs that rest is known before: a limit that
     enough.run(0.1, 60);
     CHECK(enough.level() == level::kNoDurations);
     CHECK(enough.take_changes() == 1);
-    SimulatedHost too_little(0.05, true, 0.8, 0.36);
+    SimulatedHost too_little(0.03, true, 0.8, 0.36); // even allowing for what is dearest at first
     too_little.have_resting(0.17);
     too_little.run(0.01, 10);
     too_little.run_steps(0.1, 2);

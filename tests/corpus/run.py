@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the HTTP corpus, all or some, as root, and prints per case what the record says and what limpet says.
 
-    tests/corpus/run.py                       all of it, in less than three minutes
+    tests/corpus/run.py                       all of it, in about four minutes
     tests/corpus/run.py proxy durations       test_proxy.py and test_durations.py
     tests/corpus/run.py -k splice             the cases whose name contains a word
 

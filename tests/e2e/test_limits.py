@@ -106,7 +106,7 @@ class KernelCpuTest(EndToEndCase):
               f"s; log {log}, counted {counted} ({counted / log - 1:+.2%}), expected error {error:.1%}", file=sys.stderr)
         self.assert_kept(agent, limit, shares, reaction)
         self.assert_exact(agent, server)
-        return metrics, levels, counted / log - 1, error
+        return metrics, "one connection in" in agent.log(), counted / log - 1, error
 
     def assert_kept(self, agent, limit, shares, reaction):
         """The limit was measured before: a host that has grown slower may be unable to keep it. The agent says so then; how exactly it
@@ -125,15 +125,15 @@ class KernelCpuTest(EndToEndCase):
         self.assertEqual(counted, log)
 
     def test_details_are_left_out_first_and_counts_stay_exact_where_that_is_enough(self):
-        _, levels, deviation, error = self.step(0.7, HTTP + CPU)
-        if max(levels) <= LAST_EXACT_LEVEL:
-            self.assertEqual(deviation, 0)
+        _, is_sampled, deviation, error = self.step(0.7, HTTP + CPU)
+        if is_sampled:
+            self.assertLess(abs(deviation), max(3 * error, 0.02))  # for a moment, while the load was new: no error worth the name
         else:
-            self.assertLess(abs(deviation), 3 * error)
+            self.assertEqual(deviation, 0)
 
     def test_a_sample_stands_for_all(self):
-        metrics, levels, deviation, error = self.step(0.45, HTTP)
-        self.assertGreater(max(levels), LAST_EXACT_LEVEL)
+        metrics, is_sampled, deviation, error = self.step(0.45, HTTP)
+        self.assertTrue(is_sampled)
         self.assertLess(metrics.total("limpet_sampling_ratio", plugin="http"), 1)
         self.assertGreater(error, 0)
         self.assertLess(error, 0.5)
