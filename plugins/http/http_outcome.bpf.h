@@ -229,13 +229,10 @@ static __always_inline __u32 request_direction(const struct http_connection *con
     return carries_requests(&connection->halves[INGRESS]) ? INGRESS : EGRESS;
 }
 
-/* The connection ends, or is given up, with requests unanswered: each counts once, with `error`. What may still come of an answer
- * that has begun is no message. */
+/* The connection ends, or is given up, with requests unanswered: each counts once, with `error`. */
 static __noinline void abandon(struct http_connection *connection, __u8 error, struct peer *peer)
 {
     __u32 response_direction = !request_direction(connection);
-    struct http_half *responses = &connection->halves[response_direction & 1];
-    __u8 left_in = responses->state == STATE_START ? STATE_START : STATE_LOST;
     __u64 now_ns = bpf_ktime_get_ns();
 
     for (__u32 i = 0; i < ABANDONED_AT_MOST && unanswered(connection); i++)
@@ -243,7 +240,6 @@ static __noinline void abandon(struct http_connection *connection, __u8 error, s
     if (unanswered(connection))
         limpet_count(LIMPET_STAT_UNSEEN_LIMIT);
     connection->done = connection->begun;
-    responses->state = left_in;
 }
 
 static __noinline void find_row_of_packet(const struct __sk_buff *skb, struct http_connection *connection,
