@@ -89,7 +89,7 @@ private:
         if (is_limited() && is_tick && now + kGovernEvery / 2 < govern_at_)
             return;
         govern_at_ = now + kGovernEvery;
-        is_governing_ = state_.is_near_limit();
+        is_governing_ = is_limited() && state_.is_near_limit();
         if (!is_governing_)
             state_.govern();
         else if (!is_window_open_)

@@ -183,6 +183,14 @@ bool Governor::is_too_much(Clock::time_point now) const
     return are_above(kAtOnce) || (judged_ >= kSecondsToJudge && average() > limit_ && used_ > kAimedAt * limit_);
 }
 
+// Of the limit: the cost that is expected without details, below which they are left out alone.
+double Governor::details_tried_below() const
+{
+    if (has_surged_ && part(level::kNoDurations) < kMuch * part(level_))
+        return kFarAboveAtFirst;
+    return knows_details_ ? 0 : kFarAbove;
+}
+
 // Where there is any.
 std::optional<uint32_t> Governor::higher_level() const
 {
@@ -191,11 +199,8 @@ std::optional<uint32_t> Governor::higher_level() const
         return may_pause_ ? std::optional(level::kPaused) : std::nullopt;
     const double used = used_ > kAtOnce * limit_ ? used_ : average();
     uint32_t wanted = first_that_fits(used, kAimedAt * limit_);
-    const double without_details = used / part(level_) * part(level::kNoDurations);
-    const double far = has_surged_ && part(level::kNoDurations) < kMuch * part(level_) ? kFarAboveAtFirst
-                       : knows_details_                                                ? 0
-                                                                                       : kFarAbove;
-    if (level_ < level::kNoDurations && without_details < far * limit_)
+    if (level_ < level::kNoDurations &&
+        used / part(level_) * part(level::kNoDurations) < details_tried_below() * limit_)
         wanted = std::min(wanted, level::kNoDurations); // counts stay exact where that may do
     wanted = std::min(wanted, std::max(level_, level::kNoDurations) + kMostAtOnce);
     return wanted > level_ ? std::optional(wanted) : std::nullopt;
@@ -223,11 +228,12 @@ std::optional<uint32_t> Governor::lower_level(Clock::time_point now)
     }
     if (!fits_since_)
         fits_since_ = now;
-    const bool has_fallen = first_that_fits(used, kFallenTo * limit_) == level::kAll;
-    const bool is_first = !was_restored_ && now < correct_until_;
-    if (now - *fits_since_ < (is_first ? kPatienceAtFirst : has_fallen ? kPatienceOfFall : patience_))
-        return std::nullopt;
-    return lower;
+    seconds needed = patience_;
+    if (!was_restored_ && now < correct_until_)
+        needed = kPatienceAtFirst;
+    else if (first_that_fits(used, kFallenTo * limit_) == level::kAll)
+        needed = kPatienceOfFall;
+    return now - *fits_since_ < needed ? std::nullopt : std::optional(lower);
 }
 
 // Nothing can be measured then: it is tried again.

@@ -83,6 +83,7 @@ private:
     [[nodiscard]] bool is_too_much(Clock::time_point now) const;
     [[nodiscard]] bool has_rested(Clock::time_point now) const;
     [[nodiscard]] double average() const;
+    [[nodiscard]] double details_tried_below() const;
     [[nodiscard]] std::optional<uint32_t> higher_level() const;
     [[nodiscard]] std::optional<uint32_t> lower_level(Clock::time_point now);
     uint32_t step_paused(Clock::time_point now);

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// limits.kernel_cpu and limits.agent_cpu without a kernel: the control laws beside a host that is not as they believe, and samples of connections.
+// limits.kernel_cpu without a kernel: the control law beside a host that is not as it believes.
 #include <algorithm>
-#include <cmath>
 #include <random>
 #include <utility>
 #include <vector>
 
 #include <catch2/catch.hpp>
 
-#include "agent_budget.hpp"
-#include "connection_sample.hpp"
 #include "governor.hpp"
 
 using namespace limpet;
@@ -135,6 +132,23 @@ TEST_CASE("what is left without programs that rest is known before: a limit that
     CHECK(too_little.level() == level::kSampled + 1);
 }
 
+TEST_CASE("a load that is dear at first costs no more detail than it has to, four seconds later")
+{
+    for (const int dear_steps : {1, 2, 3}) {
+        CAPTURE(dear_steps);
+        SimulatedHost host(0.07, true, 0.59, 0.36);
+        host.have_resting(0.41);
+        host.run(0.01, 10);
+        host.run_steps(0.17, dear_steps);
+        host.run(0.1, 4);
+        CHECK(host.level() <= level::kSampled);
+        host.take_changes();
+        host.run(0.1, 20);
+        CHECK(host.take_changes() <= 1);
+        CHECK(host.level() == level::kNoDurations);
+    }
+}
+
 TEST_CASE("a load that was below another limit and has ended is not held against the new one")
 {
     SimulatedHost host(0.2, true, 0.97, 0.36);
@@ -226,193 +240,4 @@ TEST_CASE("no sample is smaller than forty ends of connections; the limit is not
     some.have_connections(100);
     some.run(0.1, 30);
     CHECK(some.level() == 7);
-}
-
-namespace {
-
-// Of many epochs, the part in which the estimate is farther off than three times the error that is said.
-double part_beyond_three_errors(uint32_t connections, uint32_t weight, bool is_skewed)
-{
-    std::mt19937 random(connections * 31 + weight);
-    int beyond = 0;
-    constexpr int kTrials = 2000;
-    for (int trial = 0; trial < kTrials; ++trial) {
-        SampleSize drawn;
-        double all = 0;
-        for (uint32_t i = 0; i < connections; ++i) {
-            const double requests = is_skewed ? std::exp(std::normal_distribution<>(3, 1)(random)) : 100;
-            all += requests;
-            if (random() % weight == 0)
-                drawn.add(requests);
-        }
-        SamplingError error;
-        error.end_epoch(SamplingError::Clock::time_point{}, drawn, weight);
-        beyond +=
-            std::abs(weight * drawn.requests - all) > 3 * error.relative(SamplingError::Clock::time_point{}) * all;
-    }
-    return static_cast<double>(beyond) / kTrials;
-}
-
-} // namespace
-
-TEST_CASE("the error that is said holds for small samples, none drawn included, and for a few heavy connections")
-{
-    for (const bool is_skewed : {false, true})
-        for (const auto& [connections, weight] :
-             {std::pair{4U, 2U}, {20U, 8U}, {200U, 8U}, {200U, 64U}, {2000U, 64U}}) {
-            CAPTURE(is_skewed, connections, weight);
-            CHECK(part_beyond_three_errors(connections, weight, is_skewed) < 0.02);
-        }
-}
-
-TEST_CASE("an epoch in which nothing was drawn is wrong by all that there was")
-{
-    SamplingError error;
-    const SamplingError::Clock::time_point begin{};
-    CHECK(error.relative(begin) == 0);
-    error.end_epoch(begin, {}, 4);
-    CHECK(error.relative(begin) == 1);
-    SampleSize drawn;
-    for (int i = 0; i < 1000; ++i)
-        drawn.add(1);
-    error.end_epoch(begin + 10s, drawn, 4);
-    CHECK(error.relative(begin + 10s) > 0.5);
-    CHECK(error.relative(begin + 65s) < 0.1);
-    CHECK(error.relative(begin + 75s) == 0);
-}
-
-TEST_CASE("connections that have had requests lately are numbered, those that have ended included")
-{
-    std::vector<limpet_connection> connections(5);
-    for (auto& connection : connections) {
-        connection.head.cookie = 7;
-        connection.head.verdict = 1;
-        connection.done = 3;
-        connection.last_used = 95;
-    }
-    connections[0].head.cookie = 0;
-    connections[1].head.verdict = 255;
-    connections[2].last_used = 80;
-    connections[3].done = 0;
-    ConnectionSample sample;
-    CHECK(sample.number_of(connections, 100, 10) == 2);
-    sample.set_level(level::kSampled, connections, 2, {});
-    CHECK(sample.number_of(connections, 100, 10) == 2);
-}
-
-TEST_CASE("connections that were outside the sample begin anew, those inside go on")
-{
-    std::vector<limpet_connection> connections(3);
-    for (auto& connection : connections) {
-        connection.head.cookie = 7;
-        connection.head.verdict = 1;
-        connection.done = 65'000; // before it was sampled
-    }
-    ConnectionSample sample;
-    const ConnectionSample::Clock::time_point now{};
-    sample.set_level(level::kSampled, connections, 3, now);
-    const auto epoch = static_cast<uint8_t>(sample.control() >> 16);
-    CHECK((sample.control() & 15) == level::kSampled);
-    CHECK((sample.control() >> 32 & 0xffff) != 0);
-    CHECK((sample.control() >> 48) == (sample.control() >> 32 & 0xffff));
-    connections[0].head.tries = epoch; // as the tap does with those that are drawn
-    connections[0].done = static_cast<uint16_t>(65'500);
-    CHECK_FALSE(sample.step(connections, now + 1s));
-    CHECK(sample.relative_error(now + 2s) ==
-          Approx(std::sqrt(2)));      // one that stands for two, and another that is not seen
-    connections[0].head.generation++; // another one in its place
-    connections[0].done = 500;
-    CHECK(sample.step(connections, now + 10s));
-    CHECK((sample.control() >> 48) != (sample.control() >> 32 & 0xffff));
-    CHECK(sample.relative_error(now + 11s) == Approx(std::sqrt(12) / 4)); // two of 500 requests each, and another
-    CHECK(sample.number_of(connections, 0, 10) == 4);
-    connections[0].head.tries = static_cast<uint8_t>(epoch + 1);
-    sample.set_level(level::kAll, connections, 4, now + 12s);
-    CHECK(connections[0].head.cookie == 7);
-    CHECK(connections[1].head.cookie == 0);
-    CHECK(connections[2].head.cookie == 0);
-    CHECK(sample.relative_error(now + 80s) == 0);
-}
-
-namespace {
-
-// An agent whose probes are sent so many events a second, of 2 µs each, and that drains ten times a second.
-class SimulatedAgent {
-public:
-    explicit SimulatedAgent(double limit) : budget_(limit) {}
-
-    // What each second cost.
-    std::vector<double> run(double sampled, double others, double rest, int seconds)
-    {
-        std::vector<double> costs;
-        for (int second = 0; second < seconds; ++second) {
-            const double before = work_.process_seconds;
-            const bool sends_sampled = budget_.shed() == AgentBudget::Shed::kNothing;
-            for (int drain = 0; drain < 10; ++drain)
-                read((sends_sampled ? sampled + others : others) / 10);
-            work_.left_out += sends_sampled ? 0 : static_cast<uint64_t>(sampled);
-            work_.process_seconds += rest;
-            changes_ += budget_.step(now_, work_);
-            costs.push_back(work_.process_seconds - before);
-        }
-        return costs;
-    }
-
-    [[nodiscard]] AgentBudget::Shed shed() const { return budget_.shed(); }
-    int take_changes() { return std::exchange(changes_, 0); }
-
-private:
-    void read(double events)
-    {
-        constexpr double kEach = 2e-6;
-        now_ += 100ms;
-        const double allowed = budget_.allowance(now_);
-        waiting_ = std::min(waiting_ + events, 4000.0); // as many as the ring has room for
-        const double taken = std::min(waiting_, allowed / kEach);
-        waiting_ -= taken;
-        work_.sent += static_cast<uint64_t>(taken);
-        work_.event_seconds += taken * kEach;
-        work_.process_seconds += taken * kEach;
-        budget_.spend(taken * kEach, waiting_ > 0);
-    }
-
-    AgentBudget budget_;
-    EventWork work_;
-    AgentBudget::Clock::time_point now_{};
-    double waiting_ = 0;
-    int changes_ = 0;
-};
-
-} // namespace
-
-TEST_CASE("a flood of events costs no more than limits.agent_cpu from its second second on, and sampled ones go first")
-{
-    SimulatedAgent agent(0.01);
-    agent.run(1000, 0, 0.001, 10);
-    CHECK(agent.shed() == AgentBudget::Shed::kNothing);
-    std::vector<double> costs = agent.run(1e6, 500, 0.001, 20);
-    for (size_t second = 1; second < costs.size(); ++second)
-        CHECK(costs[second] < 0.0101);
-    CHECK(agent.shed() == AgentBudget::Shed::kSampledEvents);
-    agent.run(1000, 500, 0.001, 8);
-    CHECK(agent.shed() == AgentBudget::Shed::kNothing);
-    costs = agent.run(0, 1e6, 0.001, 20);
-    for (size_t second = 1; second < costs.size(); ++second)
-        CHECK(costs[second] < 0.0101);
-    CHECK(agent.shed() == AgentBudget::Shed::kEvents);
-    agent.run(0, 500, 0.001, 30); // the flood had come back soon: it waits for longer
-    CHECK(agent.shed() == AgentBudget::Shed::kNothing);
-}
-
-TEST_CASE("under a constant flood the agent does not swing, and events are read however dear the rest is")
-{
-    SimulatedAgent agent(0.01);
-    agent.run(1e6, 500, 0.001, 20);
-    CHECK(agent.take_changes() <= 2);
-    agent.run(1e6, 500, 0.001, 100);
-    CHECK(agent.take_changes() == 0);
-    SimulatedAgent busy(0.01);
-    busy.run(0, 1e6, 0.05, 20);
-    const std::vector<double> costs = busy.run(0, 1e6, 0.05, 10);
-    CHECK(costs.back() == Approx(0.051).epsilon(0.01));
 }

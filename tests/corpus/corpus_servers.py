@@ -9,7 +9,7 @@ import sys
 
 from support import places
 from support.ports import free_port
-from support.servers import KIB, NGINX_TEMPORARY_PATHS, Server
+from support.servers import KIB, NGINX_TEMPORARY_PATHS, Server, nginx_command
 
 SERVERS_DIR = pathlib.Path(__file__).resolve().parent / "servers"
 KNOWN_METHODS = {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"}
@@ -46,10 +46,7 @@ class CorpusNginx(Server):
         root = self.directory / "corpus-www"
         root.mkdir(exist_ok=True)
         (root / "page").write_bytes(KIB * 64)
-        config = self.directory / "corpus-nginx.conf"
-        config.write_text(_NGINX_CONFIG.format(directory=self.directory, log=self.log_path, root=root, server=self))
-        program = places.private_executable("nginx", self.service_name)
-        return [program, "-p", self.directory, "-e", "stderr", "-c", config], {}
+        return nginx_command(self, _NGINX_CONFIG.format(directory=self.directory, log=self.log_path, root=root, server=self))
 
 
 _NGINX_CONFIG = """\

@@ -11,11 +11,11 @@ import random
 import threading
 import time
 
-from support import clients, places
+from support import clients
 from support.compare import Rows
 from support.ports import free_port
 from support.scripted_server import RequestReader, ScriptedServer, reset
-from support.servers import NGINX_TEMPORARY_PATHS, Server
+from support.servers import NGINX_TEMPORARY_PATHS, Server, nginx_command
 
 READ_TIMEOUT_SECONDS = 1  # of nginx, for an upstream
 LOCATIONS = ("buffered", "streamed", "plain", "caught")
@@ -38,10 +38,8 @@ class ProxyNginx(Server):
 
     def command(self):
         servers = "\n        ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in self.upstream_ports)
-        config = self.directory / "proxy-nginx.conf"
-        config.write_text(_CONFIG.format(directory=self.directory, log=self.log_path, port=self.port, servers=servers,
-                                         timeout=READ_TIMEOUT_SECONDS))
-        return [places.private_executable("nginx", self.service_name), "-p", self.directory, "-e", "stderr", "-c", config], {}
+        return nginx_command(self, _CONFIG.format(directory=self.directory, log=self.log_path, port=self.port, servers=servers,
+                                                  timeout=READ_TIMEOUT_SECONDS))
 
 
 _CONFIG = """\

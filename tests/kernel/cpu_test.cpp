@@ -27,6 +27,7 @@
 #include "owned_fd.hpp"
 #include "probe_object.hpp"
 #include "resting_programs.hpp"
+#include "taken.hpp"
 #include "workloads.hpp"
 
 namespace limpet::test {
@@ -62,14 +63,6 @@ struct Place {
     uint64_t task;
     uint64_t state[7];
 };
-
-template <typename T>
-T taken(Result<T> result)
-{
-    if (!result)
-        throw std::runtime_error(result.error().text);
-    return std::move(*result);
-}
 
 // The probe's object, attached to the running kernel for as long as it lives.
 class CpuProbe {
@@ -174,6 +167,22 @@ public:
 private:
     std::string name_;
     std::string path_;
+};
+
+// A shell that waits for another process, until the end of this object.
+class Waiting {
+public:
+    explicit Waiting(const Shell& shell) : pid_(shell.start("sleep 2 & wait")) {}
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+    ~Waiting()
+    {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+
+private:
+    pid_t pid_;
 };
 
 // What the kernel says of a process.
@@ -337,7 +346,7 @@ TEST_CASE("a wait that begins before switches are left out and lasts grows no mo
     const Shell shell("limpet-rests");
     CpuProbe probe;
     probe.attach();
-    const pid_t pid = shell.start("sleep 2 & wait");
+    const Waiting waiting(shell);
     std::this_thread::sleep_for(300ms);
     probe.look();
     const std::optional<Row> before = probe.row_of(shell.name());
@@ -351,8 +360,6 @@ TEST_CASE("a wait that begins before switches are left out and lasts grows no mo
     std::this_thread::sleep_for(200ms);
     probe.look();
     CHECK(probe.row_of(shell.name())->off_ns[1] == before->off_ns[1]);
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
 }
 
 TEST_CASE("a wait is counted while it lasts, and kernel threads have no row")
@@ -360,15 +367,13 @@ TEST_CASE("a wait is counted while it lasts, and kernel threads have no row")
     const Shell shell("limpet-asleep");
     CpuProbe probe;
     probe.attach();
-    const pid_t pid = shell.start("sleep 2 & wait");
+    const Waiting waiting(shell);
     std::this_thread::sleep_for(500ms);
     probe.look();
     const std::optional<Row> asleep = probe.row_of(shell.name());
     REQUIRE(asleep);
     CHECK(asleep->off_ns[1] > 300'000'000);
     CHECK_FALSE(probe.row_of(""));
-    ::kill(pid, SIGKILL);
-    ::waitpid(pid, nullptr, 0);
 }
 
 } // namespace limpet::test

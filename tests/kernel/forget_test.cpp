@@ -20,6 +20,7 @@
 #include "manifest.hpp"
 #include "owned_fd.hpp"
 #include "series_table.hpp"
+#include "taken.hpp"
 
 using namespace limpet;
 using namespace limpet::test;
@@ -35,14 +36,6 @@ const HttpProbe& own_probe()
 {
     static const HttpProbe kProbe;
     return kProbe;
-}
-
-template <typename T>
-T taken(Result<T> result)
-{
-    if (!result)
-        throw std::runtime_error(result.error().text);
-    return std::move(*result);
 }
 
 SeriesLayout layout_of_server_table()

@@ -16,17 +16,10 @@
 #include "owned_fd.hpp"
 #include "probe_object.hpp"
 #include "resting_programs.hpp"
+#include "taken.hpp"
 
 namespace limpet::test {
 namespace {
-
-template <typename T>
-T taken(Result<T> result)
-{
-    if (!result)
-        throw std::runtime_error(result.error().text);
-    return std::move(*result);
-}
 
 class Resting {
 public:

@@ -22,6 +22,7 @@
 #include "manifest.hpp"
 #include "owned_fd.hpp"
 #include "probe_object.hpp"
+#include "taken.hpp"
 #include "tcp_sockets.hpp"
 
 namespace limpet::test {
@@ -69,14 +70,6 @@ struct KeySlot {
     uint32_t generation;
     uint32_t link;
 };
-
-template <typename T>
-T taken(Result<T> result)
-{
-    if (!result)
-        throw std::runtime_error(result.error().text);
-    return std::move(*result);
-}
 
 // The probe's object, attached to the running kernel for as long as it lives.
 class TcpProbe {

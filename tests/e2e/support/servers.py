@@ -86,6 +86,13 @@ class Server:
         return self.output_path.read_text(errors="replace") if self.output_path.exists() else ""
 
 
+def nginx_command(server, config):
+    """What starts nginx under the server's service name, with this configuration."""
+    path = server.directory / f"{server.service_name}.conf"
+    path.write_text(config)
+    return [places.private_executable("nginx", server.service_name), "-p", server.directory, "-e", "stderr", "-c", path], {}
+
+
 class Nginx(Server):
     """nginx with two workers, /huge, and a second port that accepts only with data (`listen … deferred`)."""
 
@@ -108,10 +115,8 @@ class Nginx(Server):
             huge.truncate(self.HUGE_BYTES)
         listens = [f"listen {address}:{self.port} backlog=1024;" for address in self.addresses]
         listens += [f"listen {address}:{self.deferred_port} deferred backlog=1024;" for address in self.addresses]
-        config = self.directory / "nginx.conf"
-        config.write_text(_NGINX_CONFIG.format(directory=self.directory, log=self.log_path, root=document_root,
-                                               listens="\n        ".join(listens)))
-        return [places.private_executable("nginx"), "-p", self.directory, "-e", "stderr", "-c", config], {}
+        return nginx_command(self, _NGINX_CONFIG.format(directory=self.directory, log=self.log_path, root=document_root,
+                                                        listens="\n        ".join(listens)))
 
 
 NGINX_TEMPORARY_PATHS = """\
