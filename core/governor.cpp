@@ -27,7 +27,6 @@ constexpr uint32_t kMostAtOnce = 2;      // levels of samples
 constexpr double kPlausible = 1.6;       // times what was expected
 constexpr seconds kPatience{10};         // a level below has fitted for so long
 constexpr seconds kPatienceOfFall{3};    // … where the load has fallen
-constexpr seconds kPatienceAtFirst{2}; // … where more than that has just been left out: a load is dearest when it comes
 constexpr seconds kMostPatience{160};
 constexpr seconds kRegret{30};    // a level that is given up again within this time was restored too early
 constexpr seconds kRest{10};      // between changes that a small excess asks for
@@ -229,9 +228,7 @@ std::optional<uint32_t> Governor::lower_level(Clock::time_point now)
     if (!fits_since_)
         fits_since_ = now;
     seconds needed = patience_;
-    if (!was_restored_ && now < correct_until_)
-        needed = kPatienceAtFirst;
-    else if (first_that_fits(used, kFallenTo * limit_) == level::kAll)
+    if (first_that_fits(used, kFallenTo * limit_) == level::kAll)
         needed = kPatienceOfFall;
     return now - *fits_since_ < needed ? std::nullopt : std::optional(lower);
 }

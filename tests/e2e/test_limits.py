@@ -98,8 +98,8 @@ class KernelCpuTest(EndToEndCase):
             levels.append(int(agent.metrics().total("limpet_shed_level")))
         metrics = agent.metrics()
         load.wait()
+        error = agent.metrics().total("limpet_sampling_error_ratio")  # what was sampled last included
         restored = self.seconds_until_level(agent, lambda level: level == 0, 10)
-        error = agent.metrics().total("limpet_sampling_error_ratio")  # also of what was sampled last
         log, counted = self.requests_since(before, agent, server)
         print(f"\n{self.id()}: limit {limit:.2%}, first change after {reaction:.1f} s, used "
               f"{[f'{share / limit:.2f}' for share in shares]} of it, levels {levels}, restored after {restored:.1f} "

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <sched.h>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -185,6 +186,15 @@ private:
     pid_t pid_;
 };
 
+void pin_to_one_cpu(pid_t pid)
+{
+    cpu_set_t first;
+    CPU_ZERO(&first);
+    CPU_SET(0, &first);
+    if (::sched_setaffinity(pid, sizeof(first), &first))
+        throw std::runtime_error("cannot pin a process");
+}
+
 // What the kernel says of a process.
 struct Truth {
     uint64_t run_ns = 0;
@@ -318,7 +328,11 @@ TEST_CASE("while switches are not followed CPU time, their number and all delay 
     const Shell shell("limpet-rested");
     CpuProbe probe;
     probe.attach();
+    const Shell other("limpet-rival"); // on the same CPU: both leave it, and come back, all the time
+    const pid_t rival = other.start("while :; do :; done");
     const pid_t pid = shell.start("i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done");
+    pin_to_one_cpu(rival);
+    pin_to_one_cpu(pid);
     while (!probe.row_of(shell.name())) // before its exec it is still the parent's
         std::this_thread::sleep_for(1ms);
     for (uint8_t era = 0; era < 4; ++era) {
@@ -330,6 +344,8 @@ TEST_CASE("while switches are not followed CPU time, their number and all delay 
         probe.look();
     }
     const Truth truth = end_of(pid);
+    ::kill(rival, SIGKILL);
+    ::waitpid(rival, nullptr, 0);
     const Row row = settled_row(probe, shell.name(), truth.run_ns);
     CHECK(row.user_ns + row.system_ns == truth.run_ns);
     CHECK(row.voluntary == truth.voluntary);
