@@ -16,7 +16,7 @@
 #include "limpet/stats.bpf.h"
 #include "limpet/workload.bpf.h"
 
-LIMPET_PROGRAM(3, on_attach_task);
+LIMPET_PROGRAM(6, on_attach_task);
 
 /* Gives a socket its owner; one that has an owner gets this one only when `is_move`. */
 static __always_inline void adopt(struct sock *sk, __u32 workload, int is_move)
@@ -140,7 +140,7 @@ int BPF_PROG(on_attach_task, struct cgroup *cgroup, const char *path, struct tas
     __u8 present = 1;
     __u32 tgid;
 
-    LIMPET_BEGIN(3, 0);
+    LIMPET_BEGIN(6, 0);
     tgid = BPF_CORE_READ(task, tgid);
     /* more in one second than there is room for: the rest stay with their old cgroup */
     bpf_map_update_elem(&limpet_moved, &tgid, &present, BPF_ANY);

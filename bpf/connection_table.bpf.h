@@ -243,7 +243,7 @@ struct opening {
 static __always_inline void set_alias(struct limpet_connection_head *head, const struct opening *opening)
 {
     head->workload = opening->workload;
-    head->alias_plus_one = (__u16)opening->alias_plus_one;
+    head->other = (__u16)opening->alias_plus_one;
 }
 
 /* Reserves a way by an atomic exchange, fills it, then shows it. 0 when another connection took it at the same moment. */
@@ -284,7 +284,7 @@ __noinline __u32 connection_open(const struct opening *opening)
     for (int i = 0; i < OPENING_TRIES && !found; i++) {
         found = connection_recall(opening->cookie);
         connection = limpet_connection_at(found - 1);
-        if (connection && (opening->alias_plus_one || connection->head.alias_plus_one))
+        if (connection && (opening->alias_plus_one || limpet_alias_of(&connection->head)))
             set_alias(&connection->head, opening); /* what it stood for may be gone */
         if (!connection)
             found = take_way(opening);

@@ -9,7 +9,7 @@
  * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call; of a
  *         connection that no probe wants, a look at limpet_nobodys.
  *         A new connection: one socket-storage look-up more, in tap_open.
- * Kernel  5.15.
+ * Kernel  6.2; tap_portable.bpf.c is the same for 5.15.
  *
  * A segment that meets a listening socket carries "early data": with deferred accept, or when the handshake's last ACK was
  * lost, the first request arrives before the accepted socket exists and is never filtered again. It is parsed at once,
@@ -26,7 +26,9 @@
 #include "limpet/stats.bpf.h"
 #include "limpet/tick.bpf.h"
 #include "limpet/workload.bpf.h"
+#include "tap_context.bpf.h"
 #include "tap_datagram.bpf.h"
+#include "tap_loopback.bpf.h"
 #include "tap_sample.bpf.h"
 #include "tap_states.bpf.h"
 #include "tap_timing.bpf.h"
@@ -59,11 +61,19 @@ static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end
     return data[6] == IPPROTO_HOPOPTS && data + 48 <= end && data[40] == IPPROTO_TCP && !data[41] ? 48 : 0;
 }
 
-/* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. */
-static __always_inline __u64 time_of_segment(const struct __sk_buff *skb)
+/* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. What was sent last by this
+ * CPU has arrived when it was sent, as for a capture, if nothing keeps it on its way. */
+static __always_inline __u64 time_of_segment(struct __sk_buff *skb, const struct limpet_stats *stats,
+                                             __u32 is_sent_last)
 {
-    __u64 sent_ns = skb->ingress_ifindex ? 0 : skb->tstamp;
+    __u64 sent_ns;
 
+    if (skb->ingress_ifindex)
+        return is_sent_last && came_without_queue(skb) ? stats->values[SENT_NS] : bpf_ktime_get_ns();
+    sent_ns = skb->tstamp;
+    asm volatile(
+        ""
+        : "+r"(sent_ns)); /* loaded here: else the compiler chooses an address for both loads, which is no context's */
     return sent_ns ? sent_ns : bpf_ktime_get_ns();
 }
 
@@ -94,7 +104,7 @@ static __always_inline __u32 open_anew(struct __sk_buff *skb, __u32 offset, __u3
 }
 
 /* Which parser is to have the packet: a number of limpet_parsers, TO_DATAGRAM or TO_NOBODY; what it needs is in skb->cb[]. */
-static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
+static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *stats)
 {
     const __u8 *data = (const __u8 *)(long)skb->data;
     const __u8 *end = (const __u8 *)(long)skb->data_end;
@@ -102,8 +112,8 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
     const __u8 *tcp = data + header;
     struct limpet_connection *connection, *holder, *aliased;
     enum sample_membership membership = MEMBER;
-    __u32 offset, length, slot, flags, parser, alias;
-    __u64 cookie, time_ns;
+    __u64 control = stats->values[LIMPET_STAT_CONTROL], cookie, time_ns;
+    __u32 offset, length, slot, flags, parser, alias, is_sent_last;
     __u16 age;
 
     if (!header || tcp + 20 > end)
@@ -117,7 +127,7 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
         return TO_NOBODY;
     if (!skb->ingress_ifindex)
         flags |= LIMPET_SEGMENT_EGRESS;
-    cookie = bpf_get_socket_cookie(skb);
+    cookie = cookie_of(skb);
     if (!cookie || tcp[13] & TCP_FLAG_SYN)
         return TO_NOBODY;
 
@@ -127,20 +137,25 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
             return TO_NOBODY;
     }
     flags |= limpet_level_in(control) << (LIMPET_SEGMENT_LEVEL_SHIFT - LIMPET_SEGMENT_FLAGS_SHIFT);
-    slot = connection_set(cookie);
-    if (is_known_as_nobodys(cookie, slot))
-        return TO_NOBODY;
-    connection_touch(slot);
-    time_ns = time_of_segment(skb);
+    is_sent_last = was_sent_last(skb, tcp, stats);
+    connection = is_sent_last ? known_peer(stats, cookie, &slot) : NULL;
+    if (!connection) {
+        slot = connection_set(cookie);
+        if (is_known_as_nobodys(cookie, slot))
+            return TO_NOBODY;
+        connection_touch(slot);
+    }
+    time_ns = time_of_segment(skb, stats, is_sent_last);
     skb->cb[2] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
     skb->cb[3] = (__u32)time_ns;
     skb->cb[4] = time_ns >> 32;
-    connection = connection_find(cookie, &slot);
+    if (!connection)
+        connection = connection_find(cookie, &slot);
     if (__builtin_expect(!connection, 0))
         return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
     connection->last_used = age = connection_age();
     holder = connection;
-    alias = connection->head.alias_plus_one;
+    alias = limpet_alias_of(&connection->head);
     if (__builtin_expect(alias, 0)) {
         slot = alias - 1;
         aliased = limpet_connection_at(slot);
@@ -169,6 +184,11 @@ static __always_inline __u32 route(struct __sk_buff *skb, __u64 control)
     }
     skb->cb[0] = slot | offset << 16;
     skb->cb[1] = length | flags << LIMPET_SEGMENT_FLAGS_SHIFT;
+    if (flags & LIMPET_SEGMENT_EGRESS) {
+        note_sent(stats, tcp, slot, fetch_peer(connection), time_ns);
+    } else if (is_sent_last) {
+        introduce_peer(stats, slot);
+    }
     return parser;
 }
 
@@ -184,7 +204,7 @@ int tap(struct __sk_buff *skb)
     if (!stats)
         return LIMPET_PASS;
     began_ns = stats->values[LIMPET_RUNS(0)] & (TIMED_ONE_IN - 1) ? 0 : bpf_ktime_get_ns();
-    parser = route(skb, stats->values[LIMPET_STAT_CONTROL]);
+    parser = route(skb, stats);
     if (__builtin_expect(began_ns, 0))
         note_route(skb, parser, bpf_ktime_get_ns() - began_ns);
     if (parser == FIRST_PARSER) /* a constant is a jump, a variable an indirect one */

@@ -18,8 +18,8 @@
 #include "limpet/stats.bpf.h"
 #include "limpet/workload.bpf.h"
 
-LIMPET_PROGRAM(1, on_set_state);
-LIMPET_PROGRAM(2, on_set_state_again);
+LIMPET_PROGRAM(4, on_set_state); /* 1 to 3: tap_loopback.bpf.h */
+LIMPET_PROGRAM(5, on_set_state_again);
 
 /* The agent's own port, host order: connections of this host to it are not followed. */
 const volatile __u16 limpet_listen_port = 0;
@@ -155,13 +155,13 @@ static __always_inline int follow_state(struct sock *sk, int old_state, int new_
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state, struct sock *sk, int old_state, int new_state)
 {
-    LIMPET_BEGIN(1, 0);
+    LIMPET_BEGIN(4, 0);
     return follow_state(sk, old_state, new_state, 0);
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_set_state_again, struct sock *sk, int old_state, int new_state)
 {
-    LIMPET_BEGIN(2, 0);
+    LIMPET_BEGIN(5, 0);
     return follow_state(sk, old_state, new_state, 1);
 }

@@ -16,6 +16,8 @@
 // NOLINTBEGIN(readability-identifier-naming): symbols that the build makes
 extern "C" const std::byte limpet_tap_object[];
 extern "C" const std::byte limpet_tap_object_end[];
+extern "C" const std::byte limpet_tap_portable_object[];
+extern "C" const std::byte limpet_tap_portable_object_end[];
 // NOLINTEND(readability-identifier-naming)
 
 namespace limpet {
@@ -58,6 +60,20 @@ Done prepare(BpfObject& object, uint16_t listen_port)
     return object.resize_map("limpet_stats", cpus);
 }
 
+// The tap, or the one for kernels that refuse it (bpf/tap_context.bpf.h).
+Result<LoadedBpf> load_either(BpfPlan plan)
+{
+    plan.bytes = tap_object();
+    Result<LoadedBpf> loaded = load_bpf(plan);
+    if (loaded)
+        return loaded;
+    log(LogLevel::kInfo, "agent",
+        "the tap for Linux 6.2 and later does not load, the portable one takes its place, which costs a little more: " +
+            loaded.error().text);
+    plan.bytes = {limpet_tap_portable_object, limpet_tap_portable_object_end};
+    return load_bpf(plan);
+}
+
 } // namespace
 
 std::span<const std::byte> tap_object()
@@ -79,11 +95,10 @@ Result<Tap> Tap::load(uint16_t listen_port)
 {
     BpfPlan plan;
     plan.name = "limpet";
-    plan.bytes = tap_object();
     plan.programs = optional_programs();
     plan.prepare = [listen_port](BpfObject& object) { return prepare(object, listen_port); };
     plan.attach = false;
-    Result<LoadedBpf> loaded = load_bpf(plan);
+    Result<LoadedBpf> loaded = load_either(std::move(plan));
     if (!loaded)
         return loaded.error();
     Tap tap(std::move(loaded->object));
@@ -343,7 +358,7 @@ void Tap::forget_connections(uint32_t parser)
     auto* connections = reinterpret_cast<limpet_connection*>(table->writable_data());
     for (uint32_t slot = 0; slot < object_.map_entries(kConnections); ++slot) {
         limpet_connection_head& head = connections[slot].head;
-        const uint32_t alias = head.alias_plus_one;
+        const uint32_t alias = limpet_alias_of(&head);
         const uint8_t verdict = alias ? connections[alias - 1].head.verdict : head.verdict;
         if (verdict == parser || verdict == 0 || verdict >= kMaxParsers)
             __atomic_store_n(&head.cookie, 0, __ATOMIC_RELAXED);

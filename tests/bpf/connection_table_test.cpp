@@ -127,7 +127,7 @@ TEST_CASE("An accepted socket's slot does not displace the early slot that it st
     REQUIRE(alias);
     CHECK(alias != early);
     CHECK((early->head.cookie & ~COOKIE_ON_NOTICE) == identity);
-    CHECK(alias->head.alias_plus_one == number_of(early) + 1);
+    CHECK(limpet_alias_of(&alias->head) == number_of(early) + 1);
 }
 
 TEST_CASE("A slot whose alias is gone stands for itself when it is opened again")
@@ -137,5 +137,5 @@ TEST_CASE("A slot whose alias is gone stands for itself when it is opened again"
     REQUIRE(open_connection(cookie, 4000));
     const limpet_connection* again = open_connection(cookie, 0);
     REQUIRE(again);
-    CHECK(again->head.alias_plus_one == 0);
+    CHECK(limpet_alias_of(&again->head) == 0);
 }

@@ -4,7 +4,9 @@
 import unittest
 
 from support import clients
+from support import places
 from support.case import EndToEndCase
+from support.netns import NetworkNamespace
 from support.servers import GoServer, Nginx
 
 
@@ -56,6 +58,20 @@ class DurationsTest(EndToEndCase):
         for side, histogram in self.histograms(agent, server, "time_to_first_byte").items():
             self.assertGreaterEqual(histogram.mean(), 0.05, side)
             self.assertLess(histogram.mean(), 0.08, side)
+
+    def test_what_waits_in_loopbacks_own_queue_has_not_arrived(self):
+        """Where nothing holds a segment, it arrives at its host's other end when it is sent, and the clock is not read again."""
+        namespace = NetworkNamespace()
+        self.addCleanup(namespace.close)
+        namespace.run(places.tool("tc"), "qdisc", "add", "dev", "lo", "root", "tbf", "rate", "64kbit", "burst", "1600",
+                      "latency", "5s")
+        server = self.start_server(Nginx, wrapper=namespace.wrapper)
+        agent = self.start_agent()
+        clients.h2load(server.url(), 30, 1, wrapper=namespace.wrapper)
+        self.assert_counts_equal_log(agent, server)
+        durations = self.histograms(agent, server, "request_duration")
+        self.assertGreater(durations["client"].mean(), 0.03)
+        self.assertLess(durations["server"].mean(), 0.005)
 
     def test_a_slow_reader_makes_the_duration_long(self):
         server = self.start_server(Nginx)

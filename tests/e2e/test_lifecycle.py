@@ -102,6 +102,12 @@ class StartTest(EndToEndCase):
         lines = [line for line in agent.log().splitlines() if f"127.0.0.1:{agent.port}" in line and "http" in line]
         self.assertTrue(lines, agent.log())
 
+    def test_the_portable_tap_is_for_older_kernels_alone(self):
+        agent = self.start_agent()
+        with open("/proc/kallsyms", encoding="ascii") as symbols:
+            is_new = any(line.split()[2] == "bpf_cast_to_kern_ctx" for line in symbols)
+        self.assertEqual("the portable one takes its place" in agent.log(), not is_new, agent.log())
+
     def test_memory_stays_below_15_mb_under_load(self):
         server = self.start_server(Nginx)
         agent = self.start_agent()

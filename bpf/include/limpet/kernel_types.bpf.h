@@ -24,6 +24,9 @@ struct in6_addr {
 
 /* include/net/sock.h: addresses and ports of a socket; skc_num is in host order, skc_dport in network order. */
 struct sock_common {
+    struct {
+        __s64 counter;
+    } skc_cookie;
     __be32 skc_daddr;
     __be32 skc_rcv_saddr;
     __be16 skc_dport;
@@ -43,6 +46,23 @@ struct sock {
 
 struct socket {
     struct sock *sk;
+} LIMPET_KERNEL_TYPE;
+
+struct Qdisc {
+    void *enqueue;
+} LIMPET_KERNEL_TYPE;
+
+struct netdev_queue {
+    struct Qdisc *qdisc;
+} LIMPET_KERNEL_TYPE;
+
+struct net_device {
+    struct netdev_queue *_tx;
+} LIMPET_KERNEL_TYPE;
+
+struct sk_buff {
+    struct sock *sk;
+    struct net_device *dev;
 } LIMPET_KERNEL_TYPE;
 
 /* net/mptcp/protocol.h: ties a TCP socket (icsk_ulp_data) to the MPTCP socket around it. */
