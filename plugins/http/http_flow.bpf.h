@@ -117,12 +117,14 @@ static __always_inline void begin_message(struct http_connection *connection, co
     half->first_ns = run->now_ns;
 }
 
-/* The bytes are not HTTP/1: nobody's connection yet, or a boundary that was lost. */
-static __always_inline int fail_reading(struct http_half *half, struct run *run)
+/* The bytes are not HTTP/1: nobody's connection yet, the rest of an answer that was given up, or a boundary that was lost. */
+static __always_inline int fail_reading(const struct http_connection *connection, struct http_half *half,
+                                        struct run *run)
 {
     if (!(half->flags & HALF_IS_CONFIRMED) && half->flags & (HALF_IS_FRESH | HALF_CARRIES_REQUESTS))
         return ADVANCE_NOT_HTTP;
-    limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
+    if (carries_requests(half) || unanswered(connection) || !connection->rest_may_come)
+        limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
     half->state = STATE_LOST;
     run->position = run->end;
     return ADVANCE_OK;
@@ -214,7 +216,7 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
         size = WINDOW_BYTES;
     size = clear_window(&reader, size);
     if (load_bytes(skb, run, run->position, reader.window, size))
-        return fail_reading(half, run);
+        return fail_reading(connection, half, run);
     reader.status = connection->status;
     if (can_scan(half))
         scanned = scan_head(&reader, half);
@@ -232,7 +234,7 @@ static __always_inline int read_window(struct __sk_buff *skb, struct http_connec
     if (reader.reading == READING_GOES_ON)
         return ADVANCE_OK;
     if (reader.reading == READING_FAILED)
-        return fail_reading(half, run);
+        return fail_reading(connection, half, run);
     if (reader.reading >= READING_HTTP2)
         return reader.reading == READING_HTTP2 ? ADVANCE_HTTP2 : ADVANCE_TLS;
     if (reader.reading == READING_BODY_ENDED)
@@ -282,8 +284,11 @@ static __always_inline void find_boundary(struct __sk_buff *skb, struct http_con
         return;
     }
     half->state = STATE_START;
-    if (!carries_requests(half) && unanswered(connection))
-        connection->done = connection->begun - 1;
+    if (carries_requests(half) || !unanswered(connection))
+        return;
+    if (connection->rest_may_come && unanswered(connection) > 1) /* not told yet */
+        limpet_count(LIMPET_STAT_UNSEEN_DESYNC);
+    connection->done = connection->begun - 1;
 }
 
 /* The shortcut for a message whose head is the one before it, byte for byte: takes it over with all that was found out

@@ -235,6 +235,8 @@ static __noinline void abandon(struct http_connection *connection, __u8 error, s
     __u32 response_direction = !request_direction(connection);
     __u64 now_ns = bpf_ktime_get_ns();
 
+    if (connection->halves[response_direction & 1].state != STATE_START)
+        connection->rest_may_come = 1;
     for (__u32 i = 0; i < ABANDONED_AT_MOST && unanswered(connection); i++)
         give_up_request(connection, response_direction, error, now_ns, peer);
     if (unanswered(connection))

@@ -253,9 +253,8 @@ class ReloadTest(EndToEndCase):
 class RestartTest(EndToEndCase):
     def test_agents_restarted_under_load_invent_nothing_and_then_count_exactly(self):
         server = self.start_server(Nginx)
-        load = threading.Thread(target=clients.h2load, args=(server.url(), 150_000, 50))
-        load.start()
-        self.addCleanup(load.join)
+        load = clients.start_constant_load(server.url(), rate=15_000, connections=50, seconds=8)
+        self.addCleanup(load.wait)
         for stop in ("stop", "kill", "stop"):
             logged_before = sum(server.log_counts().values())
             agent = self.start_agent()
@@ -265,7 +264,8 @@ class RestartTest(EndToEndCase):
             self.assertLessEqual(counted, sum(server.log_counts().values()) - logged_before + 50)
             getattr(agent, stop)()
         agent = self.start_agent()
-        load.join()
+        self.assertIsNone(load.poll(), "the load has ended before the agents' restarts did")
+        load.wait()
         time.sleep(compare.SETTLE_SECONDS)
         during = self.rows_of_both_sides(agent, server)
         clients.h2load(server.url(), 5000, 100)

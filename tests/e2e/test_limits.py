@@ -28,9 +28,7 @@ SECONDS_UNTIL_KEPT = 2.5  # two, and what a busy host and a scrape take
 
 class KernelCpuTest(EndToEndCase):
     def load(self, server, seconds, connections):
-        """So many requests a second, whatever they cost."""
-        load = subprocess.Popen([places.build_dir() / "bench/constant_load", "--rate", str(RATE), "--connections",
-                                 str(connections), "--seconds", str(seconds), server.url()], stdout=subprocess.DEVNULL)
+        load = clients.start_constant_load(server.url(), RATE, connections, seconds)
         self.addCleanup(load.wait)
         return load
 

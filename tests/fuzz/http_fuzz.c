@@ -224,10 +224,13 @@ static uint64_t occurrences(const struct stream *stream, const char *word)
     return found;
 }
 
-/* A connection that was given up, or a boundary that was lost and is looked for at the starts of segments. */
+/* A connection that was given up, an answer that was, or a boundary that was lost: the next one is looked for at the starts of
+ * segments. */
 static uint64_t losses(void)
 {
-    return declines + stats.values[LIMPET_STAT_UNSEEN_LIMIT] + stats.values[LIMPET_STAT_UNSEEN_DESYNC];
+    const struct http_connection *connection = (const void *)&slot;
+
+    return declines + connection->rest_may_come + stats.values[LIMPET_STAT_UNSEEN_LIMIT] + stats.values[LIMPET_STAT_UNSEEN_DESYNC];
 }
 
 /* Every request that is counted, or waits, needs a request line of its own, every answer a status line. */

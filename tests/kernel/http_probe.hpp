@@ -24,6 +24,7 @@ constexpr uint8_t kRst = 2; // LIMPET_SEGMENT_RST
 
 // Of enum limpet_stat.
 constexpr uint32_t kUnseenEncrypted = 5;
+constexpr uint32_t kUnseenDesync = 6;
 constexpr uint32_t kUnseenLimit = 7;
 constexpr uint32_t kUnseenHandedOff = 8;
 

@@ -365,6 +365,27 @@ TEST_CASE("Pipelined requests keep their methods, 64 deep; a deeper mix is told"
     CHECK(probe().stat(kUnseenLimit) == told + 1);
 }
 
+TEST_CASE("The rest of an answer that its client has given up is no message, and nothing is lost with it")
+{
+    for (const bool is_server : {true, false}) {
+        INFO(is_server);
+        const uint64_t told = probe().stat(kUnseenDesync);
+        Connection connection(probe(), is_server);
+        connection.send(kC, kGet);
+        connection.send(kS, kOk);
+        connection.send(kC, kGet);
+        connection.send(kS, "HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\nabc");
+        connection.send(kC, "", kRst);
+        connection.send(kS, "defghi");
+        CHECK(connection.counted() == "GET 200=1, GET 200 reset=1");
+        CHECK(probe().stat(kUnseenDesync) == told);
+        connection.send(kC, kGet + kGet); // nobody does this behind a reset; if, what is lost is told
+        connection.send(kS, kOk);
+        CHECK(connection.counted() == "GET 200=2, GET 200 reset=1");
+        CHECK(probe().stat(kUnseenDesync) == told + 1);
+    }
+}
+
 TEST_CASE("A slot that goes to another connection knows nothing of the one before")
 {
     Connection connection(probe(), true);

@@ -47,6 +47,12 @@ def wrk(url, connections=100, seconds=3, threads=2, wrapper=()):
     return LoadResult(answered, sum(map(int, errors.groups())) if errors else 0, output)
 
 
+def start_constant_load(url, rate, connections, seconds):
+    """So many requests a second, whatever they cost, for so long; each is answered. Returns the process."""
+    return subprocess.Popen([places.build_dir() / "bench/constant_load", "--rate", str(rate), "--connections", str(connections),
+                             "--seconds", str(seconds), url], stdout=subprocess.DEVNULL)
+
+
 def curl(url, *options, wrapper=(), times=1):
     """`times` requests, each by a curl of its own. The status codes that curl saw, counted."""
     seen = collections.Counter()
