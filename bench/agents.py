@@ -2,9 +2,11 @@
 """Who is measured: nobody, limpet with a configuration, or another agent that the command line names."""
 
 import contextlib
+import os
 import pathlib
 import re
 import shlex
+import signal
 import time
 import urllib.error
 import urllib.request
@@ -49,7 +51,8 @@ class Limpet(Nobody):
         self.config = pathlib.Path(directory) / f"{re.sub(r'[^a-z0-9]+', '-', name)}-{self.port}.toml"
         tables = "".join(f"[plugins.{plugin}]\nenabled = true\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
                          for plugin, keys in plugins.items())
-        self.config.write_text(f'[agent]\nlisten = "127.0.0.1:{self.port}"\ncpus = [{AGENT_CPU}]\n{tables}')
+        self.text = f'[agent]\nlisten = "127.0.0.1:{self.port}"\ncpus = [{AGENT_CPU}]\n{tables}'
+        self.config.write_text(self.text)
         self.start_seconds = None
 
     @contextlib.contextmanager
@@ -76,9 +79,18 @@ class Limpet(Nobody):
         return self.page("/metrics")
 
     def total(self, name, label=""):
+        return self.total_in(self.metrics(), name, label)
+
+    @staticmethod
+    def total_in(page, name, label=""):
         """Over the series with this label, written as in the text format."""
-        return sum(float(line.rsplit(" ", 1)[1]) for line in self.metrics().splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in page.splitlines()
                    if re.match(name + r"[{ ]", line) and label in line)
+
+    def limit_kernel_cpu(self, share):
+        """From now on, of one core."""
+        self.config.write_text(f'{self.text}[limits]\nkernel_cpu = "{share * 100:.3f}%"\n')
+        os.kill(self.pid, signal.SIGHUP)
 
 
 class Usage:

@@ -3,10 +3,10 @@
  * Which connections are followed from LIMPET_LEVEL_SAMPLED on. Part of the tap's object.
  *
  * A connection is drawn by a hash of its addresses and ports, the same for both directions, both ends and an early segment, and a salt.
- * The agent draws anew every few seconds, so that few long connections do not stand for all for good; another level keeps the
- * salt, so that one in four are a part of one in two. A request counts if its connection was drawn when it began: a connection
- * that has left the sample is followed until its request is answered. One that pipelines is left at once: there always is a
- * next one.
+ * The agent draws anew every few seconds, so that few long connections do not stand for all for good. A request counts if its
+ * connection was drawn when it began: a connection that has left the sample with that is followed until its request is answered.
+ * One that pipelines is left at once: there always is a next one. Another level keeps the salt, so that one in four are a part of
+ * one in two; who leaves with that is left at once, since limits come first.
  *
  * What passes of others is not seen. So each connection bears the epoch in which it was drawn last (limpet_claim): one that
  * comes in again with a gap begins anew.
@@ -23,7 +23,7 @@
 
 enum sample_membership {
     MEMBER = 0, /* also where all are followed */
-    LEAVING,    /* was one at the level or with the salt before */
+    LEAVING,    /* was one with the salt before */
     OUTSIDER,
 };
 
@@ -48,7 +48,7 @@ static __always_inline enum sample_membership membership_of(const __u8 *data, co
     hash = (__u64)(source + destination) << 17 ^ ports;
     if (is_drawn(hash, LIMPET_SALT_IN(control), limpet_level_in(control)))
         return MEMBER;
-    return is_drawn(hash, LIMPET_SALT_BEFORE_IN(control), LIMPET_LEVEL_BEFORE_IN(control)) ? LEAVING : OUTSIDER;
+    return is_drawn(hash, LIMPET_SALT_BEFORE_IN(control), limpet_level_in(control)) ? LEAVING : OUTSIDER;
 }
 
 /* True when the connection is followed further. Else it is forgotten: `holder` is the slot that bears its cookie, and may have
@@ -58,8 +58,7 @@ static __always_inline int is_followed(struct limpet_connection *holder, struct 
 {
     __u8 epoch = LIMPET_EPOCH_IN(control), age = epoch - connection->head.tries;
 
-    if (membership == LEAVING && (__u16)(connection->begun - connection->done) == 1 &&
-        LIMPET_SALT_IN(control) != LIMPET_SALT_BEFORE_IN(control))
+    if (membership == LEAVING && (__u16)(connection->begun - connection->done) == 1)
         return 1;
     if (membership == MEMBER && age <= 1) {
         if (age)

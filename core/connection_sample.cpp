@@ -37,15 +37,15 @@ void stamp(ConnectionSample::Connections connections, uint8_t epoch)
             __atomic_store_n(&connection.head.tries, epoch, __ATOMIC_RELAXED);
 }
 
-// Those of whom something may have passed unseen begin anew.
-void forget_stale(ConnectionSample::Connections connections, uint8_t epoch)
+// Those of whom something may have passed unseen begin anew. `age`: in epochs, since they were in the sample.
+void forget_older(ConnectionSample::Connections connections, uint8_t epoch, uint8_t age)
 {
     for (limpet_connection& connection : connections) {
         const __u64 cookie = connection.head.cookie;
         const uint32_t alias = limpet_alias_of(&connection.head);
         limpet_connection& parsed = alias && alias <= connections.size() ? connections[alias - 1] : connection;
         const __u64 cookie_of_parsed = parsed.head.cookie;
-        if (!has_parser(parsed) || static_cast<uint8_t>(epoch - parsed.head.tries) <= 1)
+        if (!has_parser(parsed) || static_cast<uint8_t>(epoch - parsed.head.tries) <= age)
             continue;
         forget(connection, cookie);
         forget(parsed, cookie_of_parsed);
@@ -140,9 +140,8 @@ void ConnectionSample::set_level(uint32_t level, Connections connections, double
         look_at(connections);
         connections_ = number;
     }
-    if (was_sampled && !is_sampled)
-        forget_stale(connections, epoch_);
-    level_before_ = level_;
+    if (was_sampled && !is_sampled) // an epoch that begins with another level leaves what it does not follow as it was
+        forget_older(connections, epoch_, salt_ == salt_before_ ? 0 : 1);
     level_ = level;
     salt_before_ = salt_;
     if (is_sampled)
@@ -159,15 +158,14 @@ bool ConnectionSample::step(Connections connections, Clock::time_point now)
     end_epoch(now);
     salt_before_ = salt_;
     salt_ = new_salt();
-    level_before_ = level_;
     begin_epoch(now);
+    forget_older(connections, epoch_, 1);
     return true;
 }
 
 uint64_t ConnectionSample::control() const
 {
-    return uint64_t{level_} | uint64_t{level_before_} << 4 | uint64_t{epoch_} << 16 | uint64_t{salt_} << 32 |
-           uint64_t{salt_before_} << 48;
+    return uint64_t{level_} | uint64_t{epoch_} << 16 | uint64_t{salt_} << 32 | uint64_t{salt_before_} << 48;
 }
 
 } // namespace limpet

@@ -51,7 +51,6 @@ private:
     [[nodiscard]] uint16_t new_salt() const;
 
     uint32_t level_ = 0;
-    uint32_t level_before_ = 0;
     uint8_t epoch_ = 0;
     uint16_t salt_ = 0;
     uint16_t salt_before_ = 0;

@@ -119,3 +119,37 @@ TEST_CASE("connections that were outside the sample begin anew, those inside go 
     CHECK(connections[2].head.cookie == 0);
     CHECK(sample.relative_error(now + 80s) == 0);
 }
+
+TEST_CASE("who leaves the sample with another level begins anew, though it was followed a moment before")
+{
+    std::vector<limpet_connection> connections(2);
+    for (auto& connection : connections) {
+        connection.head.cookie = 7;
+        connection.head.verdict = 1;
+    }
+    ConnectionSample sample;
+    const ConnectionSample::Clock::time_point now{};
+    sample.set_level(level::kSampled, connections, 2, now);
+    sample.set_level(level::kSampled + 1, connections, 2, now + 1s);
+    connections[0].head.tries = static_cast<uint8_t>(sample.control() >> 16); // the other one passes unseen
+    sample.set_level(level::kAll, connections, 2, now + 2s);
+    CHECK(connections[0].head.cookie == 7);
+    CHECK(connections[1].head.cookie == 0);
+}
+
+TEST_CASE("a new epoch forgets whom the last one has not followed")
+{
+    std::vector<limpet_connection> connections(2);
+    for (auto& connection : connections) {
+        connection.head.cookie = 7;
+        connection.head.verdict = 1;
+        connection.begun = 1; // else it would be under way for as long as nobody needs the slot
+    }
+    ConnectionSample sample;
+    const ConnectionSample::Clock::time_point now{};
+    sample.set_level(level::kSampled, connections, 2, now);
+    connections[0].head.tries = static_cast<uint8_t>(sample.control() >> 16);
+    CHECK(sample.step(connections, now + 10s));
+    CHECK(connections[0].head.cookie == 7);
+    CHECK(connections[1].head.cookie == 0);
+}

@@ -31,7 +31,7 @@ enum limpet_stat {
     LIMPET_STAT_UNSEEN_HANDED_OFF = 8, /* connections that changed protocol (CONNECT, upgrade, HTTP/2) */
     LIMPET_STAT_UNSEEN_MEMORY = 9,     /* threads or sockets not followed because the kernel had no memory for it */
     LIMPET_STAT_LEASE = 10,            /* no counter: jiffies at which the agent's lease ends; 0: never */
-    LIMPET_STAT_CONTROL = 11,          /* no counter: see LIMPET_LEVEL_BEFORE_IN and so on */
+    LIMPET_STAT_CONTROL = 11,          /* no counter: see limpet_level_in, LIMPET_ERA_IN and so on */
     LIMPET_STAT_RUNS_0 = 12,           /* runs of a program: RUNS_0 … RUNS_3, numbered by the author */
     LIMPET_STAT_UNSEEN_PAUSED = 16,    /* what was under way when programs rested, and is not counted for that */
     LIMPET_STAT_RUNS_4 = 20,           /* … RUNS_4 … RUNS_11 */
@@ -104,7 +104,6 @@ static __always_inline __u32 limpet_level_in(__u64 control)
 }
 
 /* What else the agent says in the same word. */
-#define LIMPET_LEVEL_BEFORE_IN(control) ((__u32)(control) >> 4 & 15)
 #define LIMPET_ERA_IN(control) ((__u8)((control) >> 8))
 #define LIMPET_EPOCH_IN(control) ((__u8)((control) >> 16)) /* goes on by one with each sample and level */
 #define LIMPET_SALT_IN(control) ((__u16)((control) >> 32)) /* of the sample of connections; 0: there has been none */
