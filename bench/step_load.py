@@ -18,9 +18,8 @@ import time
 
 import loads
 from agents import Limpet
-from machine import LOAD_CPU
+from machine import BUILD, LOAD_CPU
 
-CONNECTIONS = 400
 FEW = 1_000  # requests/s
 LOOK_EVERY = 0.2
 NEAR = 1.8  # times the cost: a limit at which costs are measured twice a second and nothing is left out
@@ -71,16 +70,21 @@ def few(server, seconds):
 
 
 def most(server, requests):
-    """As many as it can be asked, each answered."""
-    return subprocess.Popen(["taskset", "-c", str(LOAD_CPU), "h2load", "--h1", "-n", str(requests), "-c", str(CONNECTIONS), server.url],
+    """As many as it can be asked, or so many a second; each is answered."""
+    if server.rate:
+        return subprocess.Popen(["taskset", "-c", str(LOAD_CPU), str(BUILD / "bench/constant_load"), "--rate", str(server.rate), "--connections",
+                                 str(server.connections), "--seconds", str(requests // server.rate), server.url], stdout=subprocess.DEVNULL)
+    return subprocess.Popen(["taskset", "-c", str(LOAD_CPU), "h2load", "--h1", "-n", str(requests), "-c", str(server.connections), server.url],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def requests_for(server, seconds):
     """As many as h2load has answered in so long."""
+    if server.rate:
+        return server.rate * seconds
     begin = time.monotonic()
-    most(server, 100_000 if server.is_fast else 20_000).wait()
-    return int((100_000 if server.is_fast else 20_000) / (time.monotonic() - begin) * seconds)
+    most(server, 50_000).wait()
+    return int(50_000 / (time.monotonic() - begin) * seconds)
 
 
 def full_cost(agent, server, requests):
@@ -142,6 +146,8 @@ def main():
     parser.add_argument("--part", type=float, action="append", help="limit, as a part of what the load costs; may be given again")
     parser.add_argument("--probes", action="append", choices=SETS, help="may be given again")
     parser.add_argument("--server", choices=SERVERS, default="nginx")
+    parser.add_argument("--rate", type=int, help="requests/s to step to, in place of all that h2load can ask")
+    parser.add_argument("--connections", type=int, default=400, help="a sample of one in eight wants 320 ends")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=20, help="of the highest load")
     parser.add_argument("--verbose", action="store_true", help="print what was seen, five times a second")
@@ -153,8 +159,8 @@ def main():
             for probes in options.probes or ("http", "all"):
                 for part in options.part or (0.7, 0.45, 0.3):
                     with SERVERS[options.server](pathlib.Path(directory)) as server:
-                        server.is_fast = options.server == "nginx"
-                        server.service = "nginx" if server.is_fast else loads.SERVER_NAME
+                        server.service = "nginx" if options.server == "nginx" else loads.SERVER_NAME
+                        server.rate, server.connections = options.rate, options.connections
                         print(row(options.server, probes, part, run(directory, server, probes, part, options.seconds, options.verbose)), flush=True)
 
 
