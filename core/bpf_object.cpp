@@ -132,7 +132,7 @@ std::span<std::byte> BpfObject::variable(const std::string& name) const
     return {static_cast<std::byte*>(const_cast<void*>(section)) + place.offset_bytes, place.size_bytes};
 }
 
-std::span<const std::byte> BpfObject::live_variable(const std::string& name)
+std::span<std::byte> BpfObject::live_variable(const std::string& name)
 {
     const Place place = place_of(name);
     if (!place.map)
@@ -140,12 +140,12 @@ std::span<const std::byte> BpfObject::live_variable(const std::string& name)
     const std::string map = bpf_map__name(place.map);
     auto section = live_sections_.find(map);
     if (section == live_sections_.end()) {
-        Result<MappedMap> mapped = MappedMap::map(bpf_map__fd(place.map), bpf_map__value_size(place.map), map);
+        Result<MappedMap> mapped = MappedMap::map_writable(bpf_map__fd(place.map), bpf_map__value_size(place.map), map);
         if (!mapped)
             return {};
         section = live_sections_.emplace(map, std::move(*mapped)).first;
     }
-    return {section->second.data() + place.offset_bytes, place.size_bytes};
+    return {section->second.writable_data() + place.offset_bytes, place.size_bytes};
 }
 
 Done BpfObject::load()

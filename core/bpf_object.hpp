@@ -60,7 +60,7 @@ public:
     void detach(const std::string& program) { links_.erase(program); }
     // After load: a variable in .data or .bss as the kernel side writes it; valid while the object lives. Empty when there is
     // none.
-    [[nodiscard]] std::span<const std::byte> live_variable(const std::string& name);
+    [[nodiscard]] std::span<std::byte> live_variable(const std::string& name);
 
     // Runs a program of a "limpet/…" section once, or more times, on a packet without meaning.
     Done run_once(const std::string& program, uint32_t times = 1) const;

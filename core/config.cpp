@@ -87,6 +87,8 @@ ParsedConfig ConfigBuilder::take()
     };
     std::sort(parsed_.problems.begin(), parsed_.problems.end(),
               [&](const ConfigProblem& a, const ConfigProblem& b) { return rank(a) < rank(b); });
+    for (ProbeConfig& probe : parsed_.config.probes)
+        probe.workload_share = parsed_.config.limits.series_per_workload;
     return std::move(parsed_);
 }
 

@@ -65,6 +65,7 @@ struct LimitsConfig {
     Limit memory;                            // bytes, of the agent
     Limit kernel_memory;                     // bytes, of its BPF maps and programs
     Limit series;                            // rows of all tables
+    double series_per_workload = 0.75;       // part of a table's rows, 0.01…1
     std::chrono::milliseconds lease{10'000}; // 2 s…10 min
 };
 
@@ -107,7 +108,8 @@ struct ProbeConfig {
     std::vector<std::string> accept; // states besides "active" that /healthz takes as healthy
     std::optional<uint32_t> series;  // rows per series table; empty: what the probe declares
     ProbeLimits limits;
-    TableRows granted_rows; // after share_series(): where a limit leaves less than is wanted
+    double workload_share = 1; // limits.series_per_workload
+    TableRows granted_rows;    // after share_series(): where a limit leaves less than is wanted
     struct RawValue {
         SourcePosition position;
         ConfigValue value;

@@ -22,12 +22,13 @@ constexpr double kMostPercent = 10'000;
 constexpr uint64_t kFewestBytes = 1 << 20;
 constexpr uint64_t kMostBytes = 1ULL << 40;
 constexpr int64_t kMostSeriesOfAll = 10'000'000;
+constexpr double kLeastOfTable = 0.01;
 
-// "5%" of one core.
-std::optional<double> share_of_core(std::string_view text)
+// "5%".
+std::optional<double> share_of(std::string_view text, double most_percent)
 {
     const std::optional<Quantity> quantity = parse_quantity(text);
-    const bool is_percent = quantity && quantity->unit == "%" && quantity->number <= kMostPercent;
+    const bool is_percent = quantity && quantity->unit == "%" && quantity->number <= most_percent;
     return is_percent ? std::optional(quantity->number / 100) : std::nullopt;
 }
 
@@ -41,7 +42,7 @@ void read_share(TableReader& table, const char* key, Floor floor, double& limit)
     const std::optional<std::string> text = table.text(key);
     if (!text)
         return;
-    const std::optional<double> share = text->empty() ? 0 : share_of_core(*text);
+    const std::optional<double> share = text->empty() ? 0 : share_of(*text, kMostPercent);
     if (!share)
         table.problem(key, "\"" + *text + "\" is not a part of a core such as \"5%\"");
     else if (!text->empty() && *share < floor.share)
@@ -73,6 +74,18 @@ void read_series(TableReader& table, Limit& limit)
         limit = {static_cast<uint64_t>(*rows), table.position_of("series")};
 }
 
+void read_series_per_workload(TableReader& table, double& part)
+{
+    const std::optional<std::string> text = table.text("series_per_workload");
+    if (!text)
+        return;
+    const std::optional<double> share = share_of(*text, 100);
+    if (share && *share >= kLeastOfTable)
+        part = *share;
+    else
+        table.problem("series_per_workload", "\"" + *text + "\" is not a part of a table's rows; use \"1%\" to \"100%\"");
+}
+
 } // namespace
 
 void read_limits(TableReader& table, LimitsConfig& limits)
@@ -83,6 +96,7 @@ void read_limits(TableReader& table, LimitsConfig& limits)
     read_size(table, "memory", limits.memory);
     read_size(table, "kernel_memory", limits.kernel_memory);
     read_series(table, limits.series);
+    read_series_per_workload(table, limits.series_per_workload);
     if (const std::optional<double> seconds = table.duration_seconds("lease", kShortestLease, kLongestLease))
         limits.lease = std::chrono::milliseconds(std::lround(*seconds * 1000));
     table.report_unknown();

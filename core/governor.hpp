@@ -114,7 +114,7 @@ private:
     // Costs as parts of that of level 0, at first of the http probe alone; of sampled levels what remains when nothing is drawn.
     std::array<double, level::kSampled> parts_{1, 1, 0.99, 0.98, 0.97, 0.97};
     bool knows_details_ = false; // parts_ was measured here
-    double floor_ = 0.45;
+    double floor_ = 0.36;
 };
 
 } // namespace limpet

@@ -161,6 +161,7 @@ Done Probe::load_object(const PluginFile& file, const ProbeSurroundings& surroun
                                   bounds_,
                                   rows_of_table(config_, manifest_),
                                   config_.granted_rows,
+                                  config_.workload_share,
                                   shards(),
                                   parser_number_,
                                   instance_->host().variables(),

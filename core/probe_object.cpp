@@ -125,6 +125,17 @@ uint32_t rows_of(const SeriesLayout& layout, const BpfObject& object, std::optio
     return is_on(layout, object) ? std::max(kFewestRows, wanted) : kFewestRows;
 }
 
+// At least one row, of those that are not the overflow row.
+void set_share(BpfObject& object, const SeriesLayout& layout, uint32_t rows, double share)
+{
+    object.set_number(layout.table + "_share", std::lround(std::ceil((rows - 1) * share)));
+    for (const KeyLabel& label : layout.labels)
+        if (label.decoder == LabelDecoder::kWorkload && (label.size_bytes == 2 || label.size_bytes == 4)) {
+            object.set_number(layout.table + "_workload_offset", label.offset_bytes);
+            object.set_number(layout.table + "_workload_bytes", label.size_bytes);
+        }
+}
+
 Done size_tables(BpfObject& object, const ObjectSettings& settings)
 {
     for (const SeriesLayout& layout : settings.declared.tables) {
@@ -133,6 +144,7 @@ Done size_tables(BpfObject& object, const ObjectSettings& settings)
         const uint32_t rows = granted == settings.granted_rows.end() ? rows_of(layout, object, settings.series_rows)
                                                                      : granted->second + 1;
         object.set_number(table + "_limit", rows);
+        set_share(object, layout, rows, settings.workload_share);
         for (const auto& [map, entries] : {std::pair(table + "_index", rows), std::pair(table + "_keys", rows),
                                            std::pair(table + "_rows", rows * settings.shards)})
             if (const Done resized = object.resize_map(map, entries); !resized)

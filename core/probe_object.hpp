@@ -27,6 +27,7 @@ struct ObjectSettings {
     const BoundsByVariable& bounds;                   // from read_bounds()
     std::optional<uint32_t> series_rows;              // per table, the overflow row included; empty: as declared
     const TableRows& granted_rows;                    // where a limit leaves less than that
+    double workload_share = 1;                        // of a table's rows, that one workload may take
     uint32_t shards = 1;                              // elements of <table>_rows per row
     uint32_t parser_number = 0;                       // 0: parses no streams
     const PluginHost::Variables& variables;           // that the probe sets by itself; they win

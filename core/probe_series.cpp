@@ -37,6 +37,7 @@ Done Probe::open_tables()
                                                      object.map_value_size_bytes(label.items.front())};
         source.index_fd = object.map_fd(table + "_index");
         source.free_fd = object.map_fd(table + "_free");
+        source.rows_of = object.live_variable(table + "_rows_of");
         if (source.used.size() != sizeof(uint32_t))
             return Error{0, "table " + table + " has no counter " + table + "_used; declare it with LIMPET_SERIES"};
         Result<SeriesTable> opened = SeriesTable::open(layout, source, bounds_);

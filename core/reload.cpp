@@ -28,7 +28,8 @@ bool has_same_values(const ProbeConfig& a, const ProbeConfig& b)
 
 bool is_same_file(const ProbeConfig& a, const ProbeConfig& b)
 {
-    return a.path == b.path && a.sha256 == b.sha256 && a.series == b.series && a.granted_rows == b.granted_rows;
+    return a.path == b.path && a.sha256 == b.sha256 && a.series == b.series && a.granted_rows == b.granted_rows &&
+           a.workload_share == b.workload_share;
 }
 
 std::vector<std::string> changed_fixed_keys(const Config& old_config, const Config& new_config)

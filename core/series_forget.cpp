@@ -75,6 +75,9 @@ void SeriesTable::take_back(uint32_t row)
     const uint32_t next = (read_once<uint32_t>(place + layout_.generation_offset_bytes) + 1) % kGenerations;
     __atomic_store_n(reinterpret_cast<uint32_t*>(place + layout_.used_offset_bytes), 0, __ATOMIC_RELEASE);
     __atomic_store_n(reinterpret_cast<uint32_t*>(place + layout_.generation_offset_bytes), next, __ATOMIC_RELEASE);
+    if (const uint32_t index = Workloads::index_of(workload_of(row).value_or(0));
+        source_.rows_of.size() > index * sizeof(uint32_t))
+        __atomic_fetch_sub(reinterpret_cast<uint32_t*>(source_.rows_of.data()) + index, 1, __ATOMIC_RELAXED);
     taken_.push_back(row | next << kGenerationShift);
     ended_.drop(row);
     names_version_ = 0; // all labels are made anew

@@ -39,7 +39,8 @@ struct SeriesSource {
     std::span<const std::byte> used;             // <table>_used: rows handed out so far
     std::map<std::string, TextArray> texts = {}; // by map
     int index_fd = -1;
-    int free_fd = -1; // -1: rows are not taken back
+    int free_fd = -1;                  // -1: rows are not taken back
+    std::span<std::byte> rows_of = {}; // <table>_rows_of: rows by workload; empty: no workload has a share
 };
 
 // Histogram bounds by variable, in exported units, ascending.

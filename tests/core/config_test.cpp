@@ -136,6 +136,7 @@ kernel_memory = "16Mib"
 series = "5000"
 lease = "1s"
 kernel_memry = "1MiB"
+series_per_workload = "120%"
 )") == std::vector<std::string>{
            "1:2: agnet: unknown table or key; did you mean 'agent'?",
            "4:1: agent.listn: unknown key; did you mean 'listen'?",
@@ -160,6 +161,7 @@ kernel_memry = "1MiB"
            "quotes",
            "22:9: limits.lease: 1s is out of range; use 2s to 10m",
            "23:1: limits.kernel_memry: unknown key; did you mean 'kernel_memory'?",
+           "24:23: limits.series_per_workload: \"120%\" is not a part of a table's rows; use \"1%\" to \"100%\"",
        });
 }
 
@@ -169,6 +171,7 @@ TEST_CASE("Limits are read, of all and of one probe, and remember where they sta
 memory = "64MiB"
 kernel_memory = "1.5GB"
 series = 5000
+series_per_workload = "40%"
 [plugins.http.limits]
 kernel_memory = "8MiB"
 series = 100
@@ -181,7 +184,8 @@ series = 100
     REQUIRE(config.probes.size() == 1);
     CHECK(config.probes[0].limits.kernel_memory.value == 8 << 20);
     CHECK(config.probes[0].limits.series.value == 100);
-    CHECK(config.probes[0].limits.series.position.line == 7);
+    CHECK(config.probes[0].workload_share == 0.4);
+    CHECK(config.probes[0].limits.series.position.line == 8);
     CHECK(config.probes[0].raw.empty());
     CHECK(config_of("").limits.memory.value == 0);
     CHECK(config_of("[limits]\nmemory = \"\"\nseries = 0").limits.memory.value == 0);

@@ -11,7 +11,7 @@ import unittest
 from support import clients, compare
 from support.case import EndToEndCase
 from support.flood import flood
-from support.servers import GoServer, Nginx
+from support.servers import GoServer, Nginx, PythonServer
 
 ROWS = 100
 CONFIG = f"[limits]\nseries = {ROWS}\n[plugins.http]\nenabled = true\n"
@@ -72,6 +72,13 @@ class FloodTest(EndToEndCase):
         self.assertGreater(kernel, 1 << 20)
         self.assertEqual(kernel, kernel_before)
         self.assertLess(resident, resident_before + (1 << 20))
+        self.assert_a_latecomer_has_rows(agent)
+
+    def assert_a_latecomer_has_rows(self, agent):
+        late = self.start_server(PythonServer)
+        clients.go_client(late.url(), 10)
+        compare.wait_until_equal(lambda: "" if self.count(agent.metrics(), "server", service_name=late.service_name) == 10 else
+                                 "a workload that came after the flood has no rows")
 
     def assert_all_is_counted(self, agent, flooded, quiet):
         """Both logs, in all rows together; the quiet one's in rows of its own."""

@@ -2,6 +2,7 @@
 //
 // Rows that the agent takes back while connections still know them: the http probe's table as the agent reads it, and a real
 // cgroup that goes away.
+#include <array>
 #include <chrono>
 #include <fcntl.h>
 #include <filesystem>
@@ -99,6 +100,7 @@ public:
         REQUIRE(table_.collect(workloads_, families));
         return families.all().empty() ? 0 : families.all().front().metric.size();
     }
+    uint32_t& rows_of(uint32_t workload) { return rows_of_.at(Workloads::index_of(workload)); }
     [[nodiscard]] bool has_rows(uint32_t workload) const
     {
         std::vector<bool> has_rows(Workloads::kLimit);
@@ -118,15 +120,17 @@ private:
         records[workload].used = 1;
         return map;
     }
-    SeriesSource source() const
+    SeriesSource source()
     {
         SeriesSource source{own_probe().map_fd("http_server_keys"), own_probe().map_fd("http_server_rows"), kRows, 1,
                             std::as_bytes(std::span(&kRows, 1))};
         source.index_fd = own_probe().map_fd("http_server_index");
         source.free_fd = own_probe().map_fd("http_server_free");
+        source.rows_of = std::as_writable_bytes(std::span(rows_of_));
         return source;
     }
 
+    std::array<uint32_t, Workloads::kLimit> rows_of_{}; // as the kernel side counts them
     OwnedFd records_fd_;
     Workloads workloads_;
     SeriesTable table_;
@@ -160,6 +164,7 @@ TEST_CASE("rows of an ended workload are used again from zero, and connections t
     const uint32_t workload = old.state().head.workload;
     Agent agent(cgroup, workload);
     CHECK(agent.series() == 1);
+    agent.rows_of(workload) = 1;
 
     agent.forget(0ms);
     agent.forget(5000ms);
@@ -171,7 +176,9 @@ TEST_CASE("rows of an ended workload are used again from zero, and connections t
     agent.forget(11'998ms); // a second since the end, but not since the last count
     CHECK(old.counted() == "GET 200=4");
     CHECK(agent.has_rows(workload));
+    CHECK(agent.rows_of(workload) == 1);
     agent.forget(11'999ms);
+    CHECK(agent.rows_of(workload) == 0); // of its share
     CHECK(old.counted().empty());
     CHECK(agent.series() == 0);
     CHECK_FALSE(agent.has_rows(workload));

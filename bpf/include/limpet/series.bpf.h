@@ -18,7 +18,8 @@
  * counted in the overflow row. Who keeps rows for long asks http_server_is_row and finds them again. No row is taken back while
  * one of its gauges is not 0.
  *
- * Row 0 is the overflow row: a full table counts there, and `series_overflow` in limpet_stats tells how often.
+ * Row 0 is the overflow row: a full table counts there, and `series_overflow` in limpet_stats tells how often. So does a workload that
+ * has taken its share of the rows (limits.series_per_workload), where the key has one: a flood leaves room for those who come later.
  * The agent sets the number of rows (the probe's series limit) and of shards before load.
  * Keys must have no padding: a hash compares bytes.
  */
@@ -33,6 +34,7 @@
 #define LIMPET_OVERFLOW_ROW 0
 #define LIMPET_ROW_GENERATION_SHIFT 17 /* more rows than any table has */
 #define LIMPET_ROW_NUMBER ((1 << LIMPET_ROW_GENERATION_SHIFT) - 1)
+#define LIMPET_WORKLOAD_INDEXES 1024 /* what numbers of workloads are, modulo this: LIMPET_WORKLOAD_LIMIT */
 
 /* Shards per row minus one; a power of two minus one, at most 7. Written by the agent. */
 const volatile __u32 limpet_shard_mask = 0;
@@ -76,6 +78,10 @@ static __always_inline __u32 limpet_shard(void)
     } table##_free SEC(".maps");                                                                                       \
     const volatile __u32 table##_limit = row_limit;                                                                    \
     __u32 table##_used = 1; /* row 0 is taken */                                                                       \
+    const volatile __u32 table##_share = row_limit;     /* rows that one workload may take */                          \
+    const volatile __u32 table##_workload_offset = 0;   /* in the key */                                               \
+    const volatile __u32 table##_workload_bytes = 0;    /* 0: the key has none */                                      \
+    __u32 table##_rows_of[LIMPET_WORKLOAD_INDEXES];     /* taken; the agent takes off what it takes back */            \
                                                                                                                        \
     static __always_inline struct table##_key_slot *table##_slot(__u32 row)                                            \
     {                                                                                                                  \
@@ -103,15 +109,27 @@ static __always_inline __u32 limpet_shard(void)
         return table##_used >= table##_limit && bpf_map_peek_elem(&table##_free, &row);                                \
     }                                                                                                                  \
                                                                                                                        \
+    static __always_inline __u32 *table##_rows_of_workload(const key_type *key)                                        \
+    {                                                                                                                  \
+        const __u8 *place = (const __u8 *)key + table##_workload_offset;                                               \
+        __u32 number;                                                                                                  \
+                                                                                                                       \
+        if (!table##_workload_bytes)                                                                                   \
+            return NULL;                                                                                               \
+        number = table##_workload_bytes == 2 ? *(const __u16 *)place : *(const __u32 *)place;                          \
+        return &table##_rows_of[number & (LIMPET_WORKLOAD_INDEXES - 1)];                                               \
+    }                                                                                                                  \
+                                                                                                                       \
     static __noinline __u32 table##_find(const key_type *key)                                                          \
     {                                                                                                                  \
-        __u32 *found = bpf_map_lookup_elem(&table##_index, key);                                                       \
+        __u32 *found = bpf_map_lookup_elem(&table##_index, key), *taken = table##_rows_of_workload(key);               \
         struct table##_key_slot *slot;                                                                                 \
-        __u32 row;                                                                                                     \
+        __u32 row = LIMPET_OVERFLOW_ROW;                                                                               \
                                                                                                                        \
         if (found)                                                                                                     \
             return *found;                                                                                             \
-        row = table##_take_row();                                                                                      \
+        if (!taken || *taken < table##_share)                                                                          \
+            row = table##_take_row();                                                                                  \
         slot = table##_slot(row);                                                                                      \
         if (row == LIMPET_OVERFLOW_ROW || !slot) {                                                                     \
             limpet_count(LIMPET_STAT_SERIES_OVERFLOW);                                                                 \
@@ -122,6 +140,8 @@ static __always_inline __u32 limpet_shard(void)
             found = bpf_map_lookup_elem(&table##_index, key); /* another CPU was first */                              \
             return found ? *found : LIMPET_OVERFLOW_ROW;                                                               \
         }                                                                                                              \
+        if (taken)                                                                                                     \
+            __sync_fetch_and_add(taken, 1);                                                                            \
         __builtin_memcpy(&slot->key, key, sizeof(*key));                                                               \
         __sync_fetch_and_add(&slot->used, 1); /* after the key: the agent reads `used` first */                        \
         return row;                                                                                                    \
