@@ -62,13 +62,14 @@ static __always_inline __u64 last_bytes(__u64 last, const __u8 *window, __u32 at
     return last;
 }
 
-/* The eight bytes in front of a line feed end an HTTP/1 request line: "TTP/1.x\r", or "HTTP/1.x" with the CR left out. */
+/* The eight bytes in front of a line feed end an HTTP/1 request line: "TTP/1.x\r", or "HTTP/1.x" with the CR left out. Minor
+ * versions that do not exist are answered like 1.1 (RFC 9110, 2.5). */
 static __always_inline int ends_request_line(__u64 last)
 {
     __u64 version = (last & 0xff) == '\r' ? last >> 8 : last;
-    __u8 digit = version & 0xff;
+    __u8 digit = (version & 0xff) - '0';
 
-    return (version >> 8 & 0xffffffffffffULL) == 0x5454502f312eULL && (digit == '0' || digit == '1');
+    return (version >> 8 & 0xffffffffffffULL) == 0x5454502f312eULL && digit <= 9;
 }
 
 /* The same for "PRI * HTTP/2.0" (RFC 9113, 3.4): "TTP/2.0\r". Nothing else ends so. */
