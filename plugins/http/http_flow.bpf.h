@@ -3,8 +3,8 @@
  * The life of requests and responses on one connection: where a message begins and ends, which request a response answers,
  * when it counts. RFC 9112, 6.
  *
- * A request is queued when its first line is whole, and counted when the last byte of its response has passed. A response
- * counts only if a request is queued; bodies are passed over by their length and never looked at.
+ * A request is queued when its first line is whole or is answered before, and counted when the last byte of its response has
+ * passed. A response counts only if a request is queued; bodies are passed over by their length and never looked at.
  */
 #pragma once
 
@@ -39,8 +39,24 @@ static __always_inline __u8 body_of_head(struct http_half *half, __u8 state_with
     return half->body_left ? STATE_BODY : STATE_START;
 }
 
+/* The head of a final response has passed and nobody waits for it. If a first line goes on, it is the answer to that: servers
+ * refuse lines that are too long (414, 431) or too slow (408) without having read their end. This is the response's direction:
+ * a line that ends at the same moment on another CPU may be queued by both; the one too many counts as unanswered. */
+static __always_inline void queue_unfinished_line(struct http_connection *connection)
+{
+    const struct http_half *requests = &connection->halves[request_direction(connection)];
+    __u64 route = routes_are_on ? ROUTE_OTHER : ROUTE_NONE;
+
+    if (requests->state != STATE_REQUEST_LINE || requests->line != LINE_REST || requests->method == METHOD_PROXY ||
+        connection->line_is_answered)
+        return;
+    connection->newest = requests->first_ns << REQUEST_BITS | route << METHOD_BITS | requests->method;
+    connection->line_is_answered = 1;
+    connection->begun++;
+}
+
 /* Decides where the response ends (RFC 9112, 6.3). */
-static __always_inline int end_response_head(const struct http_connection *connection, struct http_half *half)
+static __always_inline int end_response_head(struct http_connection *connection, struct http_half *half)
 {
     __u16 status = connection->status;
     __u8 method;
@@ -49,6 +65,8 @@ static __always_inline int end_response_head(const struct http_connection *conne
         half->state = STATE_START; /* an interim response; the final one follows */
         return ADVANCE_OK;
     }
+    if (!unanswered(connection))
+        queue_unfinished_line(connection);
     if (status == 204 || status == 304)
         return ADVANCE_ANSWERED;
     method = unanswered(connection) ? method_of(front_request(connection)) : METHOD_OTHER;
@@ -63,7 +81,7 @@ static __always_inline int end_response_head(const struct http_connection *conne
     return ADVANCE_ANSWERED;
 }
 
-static __always_inline int end_head(const struct http_connection *connection, struct http_half *half)
+static __always_inline int end_head(struct http_connection *connection, struct http_half *half)
 {
     if (!carries_requests(half))
         return end_response_head(connection, half);
@@ -111,6 +129,8 @@ static __always_inline void begin_message(struct http_connection *connection, co
         announce_body(&connection->heads[run->direction & 1], 0);
         if (!carries_requests(half))
             connection->status = 0;
+        else if (connection->line_is_answered) /* the end of that line was lost */
+            connection->line_is_answered = 0;
         half->body_left = 0;
         half->flags &= ~(HALF_HAS_LENGTH | HALF_IS_CHUNKED);
     }
@@ -196,7 +216,10 @@ static __noinline void take_first_line(struct __sk_buff *skb, struct http_connec
     struct http_half *half = &connection->halves[direction & 1];
     struct http_head *head = &connection->heads[direction & 1];
 
-    if (reader->has_request) {
+    if (reader->has_request && connection->line_is_answered) {
+        connection->line_is_answered = 0;
+        half->flags |= HALF_IS_CONFIRMED;
+    } else if (reader->has_request) {
         head->route = route_of(reader, skb, connection->head.workload);
         queue_request(connection, half, head->route);
     } else if (routes_are_on && half->state == STATE_REQUEST_LINE && half->line == LINE_REST) {

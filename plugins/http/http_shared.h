@@ -136,11 +136,12 @@ enum http_direction { INGRESS = 0, EGRESS = 1 };
 struct http_connection {
     struct limpet_connection_head head;
     struct http_head heads[2];
-    __u32 row;     /* of the response counted last */
-    __u32 row_key; /* … and what it was found by, beside its route; 0: none */
-    __u16 status;  /* of the response being read */
-    __u16 rest_may_come; /* 1: of an answer that was given up: it is no message, and nothing is lost with it */
-    __u16 unused[2];
+    __u32 row;              /* of the response counted last */
+    __u32 row_key;          /* … and what it was found by, beside its route; 0: none */
+    __u16 status;           /* of the response being read */
+    __u16 rest_may_come;    /* 1: of an answer that was given up: it is no message, and nothing is lost with it */
+    __u16 line_is_answered; /* 1: the request whose first line is being read is queued: its answer has come */
+    __u16 unused;
 
     __u16 last_used; /* the agent's */
     __u16 begun;     /* requests queued */

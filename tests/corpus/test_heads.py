@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Heads as long as servers take them, cut at every byte, with empty lines before them, odd methods and odd targets."""
 
+import collections
+import contextlib
+
 from corpus_case import CorpusCase, case
 from corpus_servers import CorpusNginx, UpgradeServer
-from support import clients
+from support import clients, compare
 from support.exchange import ANSWER, REQUEST, Exchange, cut, make_exchanges, serve_exchanges
 
 LONG_REQUEST = b"GET / HTTP/1.1\r\nHost: e2e\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"v" * 1000) for i in range(64)) + b"\r\n"
@@ -32,6 +35,23 @@ class HeadsTest(CorpusCase):
         agent, server = self.ask(LONG_TARGET, REQUEST, times=5)
         self.assert_log_counts(server, {("GET", "200"): 10})
         self.assert_counts_equal_log(agent, server)
+
+    @case("heads", "raw socket: a target of 4 MB without an end", "nginx, refuses it with 414 while it comes",
+          "access log, which has no method")
+    def test_a_target_that_is_refused_before_its_end(self):
+        server = self.start_server(CorpusNginx, address="127.0.0.1")
+        agent = self.start_agent()
+        for _ in range(3):
+            with clients.connect(server.port) as connection:
+                with contextlib.suppress(ConnectionError):
+                    connection.sendall(b"GET /" + b"q" * 4_000_000)
+                self.assertIn(b" 414 ", connection.recv(4096))
+        self.assert_log_counts(server, {("_OTHER", "414"): 3})
+        truth = collections.Counter({("GET", "414"): 3})
+        compare.wait_until_equal(lambda: "\n".join(filter(None, (
+            compare.differences(side, rows, truth, collections.Counter())
+            for side, rows in self.rows_of_both_sides(agent, server).items()))))
+        self.remember(truth, self.rows_of_both_sides(agent, server))
 
     @case("heads", "raw socket", "scripted: an answer with a field of 64 KiB", "the script")
     def test_answer_heads_of_64_kib(self):
