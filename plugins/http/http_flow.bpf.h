@@ -338,8 +338,8 @@ __noinline int repeat_head(struct __sk_buff *skb, struct http_connection *connec
     if (body_sizes_are_on && half->flags & HALF_CARRIES_REQUESTS && unanswered(connection))
         keep_body(connection, run->direction);
     half->first_ns = run->now_ns;
-    if (half->flags & HALF_IS_CHUNKED)
-        announce_body(head, 0);
+    if ((half->flags & (HALF_HAS_LENGTH | HALF_IS_CHUNKED)) != HALF_HAS_LENGTH && announced_body(head))
+        announce_body(head, 0); /* what has passed of the one before */
     half->body_left = half->flags & HALF_HAS_LENGTH ? head->body_length : 0;
     half->state = STATE_HEADERS;
     run->position += reader.size;
