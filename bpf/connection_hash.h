@@ -34,15 +34,18 @@ CONNECTION_INLINE __u32 connection_set(__u64 cookie)
 #define COOKIE_OPENING (1ULL << 62)   /* another CPU is filling the slot */
 #define COOKIE_ON_NOTICE (1ULL << 61) /* see connection_table.bpf.h */
 
-/* Identity of a connection whose socket does not exist yet: local port, remote port and address, host order. Two remote hosts
- * would have to agree in 61 bits, in the time between two instructions, to be confused. A product's low bits depend on its
- * factors' low bits alone, which all clients of a listener share; the upper ones are folded in, so that they find every set. */
-CONNECTION_INLINE __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port)
+/* Identity of a connection whose socket does not exist yet: local port, remote port and address, host order, and the sequence
+ * number of the first byte that the local end will send, which all that it receives until then acknowledges. TCP draws that
+ * number for each connection anew (RFC 6528), by a hash of both addresses among others: so it tells apart listeners of one
+ * port on several addresses or in several network namespaces, and connections that follow each other from the same port. A
+ * product's low bits depend on its factors' low bits alone, which all clients of a listener share; the upper ones are folded
+ * in, so that they find every set. */
+CONNECTION_INLINE __u64 early_identity(__u32 remote_word, __u16 remote_port, __u16 local_port, __u32 first_sent)
 {
     __u64 ports = (__u64)remote_port << 16 | local_port;
     __u64 mixed = ((__u64)remote_word << 32 | ports) * 0x9e3779b97f4a7c15ULL;
 
-    mixed = (mixed ^ mixed >> 32) * 0x9e3779b97f4a7c15ULL;
+    mixed = (mixed ^ mixed >> 32 ^ first_sent) * 0x9e3779b97f4a7c15ULL;
     return mixed >> 3 | COOKIE_EARLY;
 }
 

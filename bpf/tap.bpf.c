@@ -256,40 +256,39 @@ static __always_inline __u64 identity_of_packet(const struct __sk_buff *skb)
     const __u8 *end = (const __u8 *)(long)skb->data_end;
     __u32 header = tcp_header_offset(data, end);
     const __u8 *tcp = data + header;
-    __u32 remote;
+    __u32 remote, acknowledged;
 
-    if (!header || tcp + 4 > end || data + 24 > end)
+    if (!header || tcp + 12 > end || data + 24 > end)
         return 0;
     __builtin_memcpy(&remote, data[0] >> 4 == 6 ? data + 20 : data + 12, sizeof(remote));
-    return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]));
+    __builtin_memcpy(&acknowledged, tcp + 8, sizeof(acknowledged));
+    return early_identity(remote, (__u16)(tcp[0] << 8 | tcp[1]), (__u16)(tcp[2] << 8 | tcp[3]),
+                          bpf_ntohl(acknowledged));
 }
 
 /* The number + 1 of the slot of a connection's early segment, where the event that hands it to the accepted socket has not
  * come through; 0: none. */
-static __always_inline __u32 find_early(const struct bpf_sock *sk)
+static __always_inline __u32 find_early(struct bpf_sock *sk)
 {
     __u32 ipv4 = sk->dst_ip4, ipv6 = sk->dst_ip6[3];
+    struct bpf_tcp_sock *tcp = bpf_tcp_sock(sk);
 
+    if (!tcp)
+        return 0;
     asm volatile("" : "+r"(ipv4), "+r"(ipv6)); /* both loaded: else the compiler chooses their offset */
-    return connection_recall(
-        early_identity(sk->family == AF_INET6 ? ipv6 : ipv4, bpf_ntohs((__be16)sk->dst_port), (__u16)sk->src_port));
+    return connection_recall(early_identity(sk->family == AF_INET6 ? ipv6 : ipv4, bpf_ntohs((__be16)sk->dst_port),
+                                            (__u16)sk->src_port, tcp->snd_una - (__u32)tcp->bytes_acked));
 }
 
-/* The slot that the connection has been given before under another name, its number + 1. An early segment may come again; behind an
- * answer it is another connection's, of the same ports. An accepted socket takes over its early segment's. */
-static __always_inline __u32 find_earlier(const struct bpf_sock *sk, struct limpet_socket *owner, __u64 cookie)
+/* The slot that the connection has been given before under another name, its number + 1. An early segment may come again. An accepted
+ * socket takes over its early segment's slot. */
+static __always_inline __u32 find_earlier(struct bpf_sock *sk, struct limpet_socket *owner, __u64 cookie)
 {
     struct limpet_connection *connection;
     __u32 found;
 
-    if (sk->state == TCP_LISTEN) {
-        found = connection_recall(cookie);
-        connection = limpet_connection_at(found - 1);
-        if (!connection || !connection->done)
-            return found;
-        connection_release(connection, cookie);
-        return 0;
-    }
+    if (sk->state == TCP_LISTEN)
+        return connection_recall(cookie);
     if (!owner || owner->flags & LIMPET_SOCKET_CONNECTS)
         return 0;
     found = find_early(sk);

@@ -109,7 +109,8 @@ static __always_inline void take_early_slot(struct sock *sk)
     else
         remote = BPF_CORE_READ(sk, __sk_common.skc_daddr);
     if (early->identity != early_identity(remote, bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport)),
-                                          BPF_CORE_READ(sk, __sk_common.skc_num)))
+                                          BPF_CORE_READ(sk, __sk_common.skc_num),
+                                          BPF_CORE_READ((struct tcp_sock___tap *)sk, snd_una)))
         return;
     owner = bpf_sk_storage_get(&limpet_sockets, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
     if (owner)

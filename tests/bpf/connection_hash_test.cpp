@@ -79,10 +79,18 @@ TEST_CASE("Early segments of one listener's clients find room as cookies do: 300
         std::vector<uint32_t> taken(CONNECTION_SETS, 0);
         for (uint32_t i = 0; i < 300; ++i) {
             const auto remote_port = static_cast<uint16_t>(32768 + random() % 28000);
-            lost += ++taken[connection_set(early_identity(0x0100007f, remote_port, 8080))] > CONNECTION_WAYS;
+            lost += ++taken[connection_set(early_identity(0x0100007f, remote_port, 8080,
+                                                          static_cast<uint32_t>(random())))] > CONNECTION_WAYS;
         }
     }
     CHECK(lost == 0);
+}
+
+TEST_CASE("Connections of the same ports are told apart by the number that TCP draws for each")
+{
+    CHECK(early_identity(0x0100007f, 40000, 8080, 1) == early_identity(0x0100007f, 40000, 8080, 1));
+    CHECK(early_identity(0x0100007f, 40000, 8080, 1) != early_identity(0x0100007f, 40000, 8080, 2));
+    CHECK((early_identity(0x0100007f, 40000, 8080, 1) & COOKIE_EARLY) != 0);
 }
 
 TEST_CASE("A free slot goes first, then one on notice, an idle one, one at work; of equals the one used longest ago")

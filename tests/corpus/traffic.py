@@ -19,6 +19,7 @@ TRAFFIC = {
     "foreign": "Protocols that begin like HTTP",
     "sending": "sendfile, splice, io_uring, MSG_ZEROCOPY",
     "workers": "SO_REUSEPORT workers, fork after accept, MPTCP, IPv4-mapped IPv6",
+    "deferred": "Requests that come before their socket",
     "older": "Connections older than the agent, restarts of the agent",
     "network": "Loss, duplication, reordering, receive packet steering, listeners on raw sockets",
     "scale": "Many connections",

@@ -44,6 +44,11 @@ struct sock {
     int sk_err;
 } LIMPET_KERNEL_TYPE;
 
+/* include/linux/tcp.h; the first byte sent that is not acknowledged. A flavour, beside what the tcp probe declares. */
+struct tcp_sock___tap {
+    __u32 snd_una;
+} LIMPET_KERNEL_TYPE;
+
 struct socket {
     struct sock *sk;
 } LIMPET_KERNEL_TYPE;
