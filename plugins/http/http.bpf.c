@@ -77,6 +77,14 @@ static __always_inline void end_direction(struct __sk_buff *skb, struct http_con
     abandon_alone(connection, ERROR_TRUNCATED, &peer, run->direction == INGRESS);
 }
 
+/* TCP takes a received reset at the very next number alone, or behind a FIN (RFC 5961, 3.2): forged ones and those that lost data
+ * overtakes end nothing. If one does all the same, the socket's own end tells. */
+static __always_inline int is_taken_reset(const struct http_half *half, const struct limpet_segment *segment)
+{
+    return segment->flags & LIMPET_SEGMENT_RST &&
+           (segment->flags & LIMPET_SEGMENT_EGRESS || segment->sequence + segment->length - half->next_sequence <= 1);
+}
+
 static __always_inline void reset_connection(struct __sk_buff *skb, struct http_connection *connection, __u32 direction)
 {
     struct peer peer;
@@ -142,7 +150,7 @@ static __noinline void conclude(struct __sk_buff *skb, struct http_connection *c
     }
     if (half->flags & HALF_HAS_FIN && half->next_sequence == connection->order[direction].fin_sequence)
         end_direction(skb, connection, run);
-    if (segment.flags & LIMPET_SEGMENT_RST)
+    if (is_taken_reset(half, &segment))
         reset_connection(skb, connection, direction);
 }
 

@@ -413,6 +413,28 @@ TEST_CASE("The rest of an answer that its client has given up is no message, and
     }
 }
 
+TEST_CASE("A received reset that TCP does not take ends nothing")
+{
+    for (const bool is_server : {true, false})
+        for (const uint32_t beyond : {0U, 2U, 1000U}) {
+            INFO(is_server << " " << beyond);
+            const From far = is_server ? kC : kS;
+            const std::string first = is_server ? kGet : kOk;
+            Connection connection(probe(), is_server);
+            connection.send(kC, kGet);
+            if (!is_server)
+                connection.send(kS, kOk);
+            if (!is_server)
+                connection.send(kC, kGet);
+            connection.send_at(far, static_cast<uint32_t>(first.size()) + beyond, "", kRst);
+            CHECK(connection.counted() == (is_server ? (beyond ? "" : "GET 0 reset=1")
+                                                     : (beyond ? "GET 200=1" : "GET 0 reset=1, GET 200=1")));
+            connection.send(kS, kOk);
+            if (beyond)
+                CHECK(connection.counted() == (is_server ? "GET 200=1" : "GET 200=2"));
+        }
+}
+
 TEST_CASE("A slot that goes to another connection knows nothing of the one before")
 {
     Connection connection(probe(), true);
