@@ -33,6 +33,21 @@ const Unit* find_unit(std::string_view counted)
     return found == std::end(kUnits) ? nullptr : found;
 }
 
+std::vector<std::string> label_names(const SeriesLayout& layout, const RowMetric& metric)
+{
+    std::vector<std::string> names;
+    for (uint32_t index : metric.labels) {
+        const KeyLabel& label = layout.labels[index];
+        if (label.decoder == LabelDecoder::kWorkload)
+            names.insert(names.end(), {"container_id", "service_name"});
+        else
+            names.push_back(label.name);
+    }
+    for (const ConstantLabel& constant : metric.constants)
+        names.push_back(constant.name);
+    return names;
+}
+
 // Gathers everything that one object declares, and every mistake on the way.
 class Reader {
 public:
@@ -47,6 +62,8 @@ public:
             if (name.ends_with(kRowsSuffix))
                 read_table(std::string(name.substr(0, name.size() - kRowsSuffix.size())), map);
         }
+        if (!found_.tables.empty() && bpf_object__next_program(object_, nullptr) == nullptr)
+            mistake("the BPF object", "has tables but no program: a function is one by the SEC(\"…\") in front of it");
         if (mistakes_.empty())
             return std::move(found_);
         std::string text;
@@ -116,8 +133,9 @@ private:
         layout.slot_size_bytes = bpf_map__value_size(keys);
         read_slot(layout, keys);
         read_key(layout, key, key_id);
+        const size_t before = mistakes_.size();
         read_row(layout, row, row_id);
-        if (layout.metrics.empty())
+        if (layout.metrics.empty() && mistakes_.size() == before)
             mistake("table " + table, "no member of struct " + std::string(name_at(row->name_off)) + " is a metric");
         found_.tables.push_back(std::move(layout));
     }
@@ -235,11 +253,15 @@ private:
         read_unit(metric, fields[0]);
         if (metric.help.empty())
             mistake(metric.source, "has no help text");
+        if (metric.help.find('\n') != std::string::npos)
+            mistake(metric.source, "its help text must be one line");
         if (size_bytes != (is_histogram ? kHistogramSizeBytes : sizeof(uint64_t)))
             mistake(metric.source, "is not of the type that LIMPET_COUNTER, _GAUGE or _HISTOGRAM declares");
         if (is_histogram)
             read_bounds(metric, fields[5]);
         read_options(layout, metric, fields[4], row);
+        check_labels(layout, metric);
+        check_namesakes(layout, metric);
         return mistakes_.size() == before;
     }
 
@@ -311,6 +333,48 @@ private:
             mistake(metric.source, "without=" + name + ": the key has no such label");
     }
 
+    // Prometheus takes nothing at all from a scrape in which a label stands twice in a sample.
+    void check_labels(const SeriesLayout& layout, const RowMetric& metric)
+    {
+        std::vector<std::string> names = label_names(layout, metric);
+        std::sort(names.begin(), names.end());
+        for (auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end();
+             twice = std::adjacent_find(std::upper_bound(twice, names.end(), *twice), names.end()))
+            mistake(metric.source, "has two labels \"" + *twice + "\"; rename one (container_id and service_name are made by "
+                                                                 "the decoder \"workload\")");
+    }
+
+    // Members that are one metric must be told apart by their labels, or by variables that switch them off.
+    void check_namesakes(const SeriesLayout& layout, const RowMetric& metric)
+    {
+        for (const SeriesLayout& table : found_.tables)
+            for (const RowMetric& other : table.metrics)
+                check_same_metric(metric, other);
+        for (const RowMetric& other : layout.metrics) {
+            check_same_metric(metric, other);
+            if (other.name == metric.name && other.labels == metric.labels && has_same_constants(other, metric) &&
+                other.switch_variable.empty() && metric.switch_variable.empty())
+                mistake(metric.source, "is the metric \"" + metric.name + "\" with the same labels as " + other.source +
+                                           "; tell them apart by the option with=<label>:<value>");
+        }
+    }
+
+    void check_same_metric(const RowMetric& metric, const RowMetric& other)
+    {
+        if (other.name == metric.name &&
+            (other.kind != metric.kind || other.help != metric.help))
+            mistake(metric.source, "is the metric \"" + metric.name + "\" as " + other.source +
+                                       " is, but of another kind or with another help text");
+    }
+
+    static bool has_same_constants(const RowMetric& a, const RowMetric& b)
+    {
+        return std::equal(a.constants.begin(), a.constants.end(), b.constants.begin(), b.constants.end(),
+                          [](const ConstantLabel& x, const ConstantLabel& y) {
+                              return x.name == y.name && x.value == y.value;
+                          });
+    }
+
     const bpf_object* object_;
     const btf* types_;
     BpfTags tags_;
@@ -322,15 +386,7 @@ MetricDeclaration declaration_of(const SeriesLayout& layout, const RowMetric& me
 {
     MetricDeclaration declaration{
         metric.name, metric.kind, std::string(find_unit(metric.unit)->exported), metric.help, {}, "", metric.source};
-    for (uint32_t index : metric.labels) {
-        const KeyLabel& label = layout.labels[index];
-        if (label.decoder == LabelDecoder::kWorkload)
-            declaration.labels.insert(declaration.labels.end(), {"container_id", "service_name"});
-        else
-            declaration.labels.push_back(label.name);
-    }
-    for (const ConstantLabel& constant : metric.constants)
-        declaration.labels.push_back(constant.name);
+    declaration.labels = label_names(layout, metric);
     for (const BoundsVariable& bounds : all.bounds)
         if (bounds.variable == metric.bounds_variable)
             declaration.bounds_config_key = bounds.config_key;

@@ -37,9 +37,12 @@ void append(std::string& text, double number)
                     std::to_chars(digits, digits + sizeof(digits), number, std::chars_format::general, kDigits).ptr);
 }
 
-void append_escaped(std::string& text, std::string_view value)
+constexpr std::string_view kSpecialInLabel = "\\\"\n";
+constexpr std::string_view kSpecialInHelp = "\\\n";
+
+void append_escaped(std::string& text, std::string_view value, std::string_view special)
 {
-    for (size_t at = value.find_first_of("\\\"\n"); at != std::string_view::npos; at = value.find_first_of("\\\"\n")) {
+    for (size_t at = value.find_first_of(special); at != std::string_view::npos; at = value.find_first_of(special)) {
         text.append(value.substr(0, at)).append(1, '\\').append(1, value[at] == '\n' ? 'n' : value[at]);
         value.remove_prefix(at + 1);
     }
@@ -52,7 +55,7 @@ std::string labels_of(const ClientMetric& metric)
     std::string text;
     for (const ClientMetric::Label& label : metric.label) {
         text.append(text.empty() ? "" : ",").append(label.name).append("=\"");
-        append_escaped(text, label.value);
+        append_escaped(text, label.value, kSpecialInLabel);
         text += '"';
     }
     return text;
@@ -120,8 +123,11 @@ std::string exposition(const std::vector<MetricFamily>& families)
 {
     std::string text;
     for (const MetricFamily& family : families) {
-        if (!family.help.empty())
-            text.append("# HELP ").append(family.name).append(1, ' ').append(family.help).append(1, '\n');
+        if (!family.help.empty()) {
+            text.append("# HELP ").append(family.name).append(1, ' ');
+            append_escaped(text, family.help, kSpecialInHelp);
+            text += '\n';
+        }
         text.append("# TYPE ").append(family.name).append(1, ' ').append(name_of(family.type)).append(1, '\n');
         for (const ClientMetric& metric : family.metric)
             append_metric(text, family, metric);

@@ -11,6 +11,7 @@
 #include "config_agent.hpp"
 #include "duration.hpp"
 #include "limpet/abi.h"
+#include "metric_names.hpp"
 #include "probe_value.hpp"
 #include "suggestion.hpp"
 #include "table_reader.hpp"
@@ -233,18 +234,25 @@ void ManifestReader::read_metric(TableReader& table)
     else if (!metric.name.empty() && !names_.insert("metric " + metric.name).second)
         table.problem("name", "'" + metric.name + "' is declared twice");
     metric.kind = required_text(table, "kind");
-    if (!metric.kind.empty() && std::find(kMetricKinds.begin(), kMetricKinds.end(), metric.kind) == kMetricKinds.end())
+    const bool is_known_kind =
+        std::find(kMetricKinds.begin(), kMetricKinds.end(), metric.kind) != kMetricKinds.end();
+    if (!metric.kind.empty() && !is_known_kind)
         table.problem("kind", "unknown kind \"" + metric.kind + "\"" + suggestion(metric.kind, kMetricKinds));
-    if (metric.kind == "counter" && !metric.name.ends_with("_total"))
-        table.problem("name", "a counter's name ends in \"_total\"");
     metric.unit = table.text("unit").value_or("");
+    const std::string wrong = metric_name_mistake(metric.name, metric.kind, metric.unit.empty() ? "1" : metric.unit);
+    if (is_metric_word(metric.name) && is_known_kind && !wrong.empty())
+        table.problem("name", wrong);
     metric.help = required_text(table, "help");
+    if (metric.help.find('\n') != std::string::npos)
+        table.problem("help", "must be one line");
     metric.labels = table.texts("labels").value_or(std::vector<std::string>{});
     for (const std::string& label : metric.labels) {
         if (label == "container_id" || label == "service_name")
             table.problem("labels", "'" + label + "' is added by the agent; leave it out");
-        else if (!is_metric_word(label) || label.starts_with("__") || label == "le")
+        else if (!is_metric_word(label) || !is_label_name(label))
             table.problem("labels", "\"" + label + "\" cannot be a label's name");
+        else if (std::count(metric.labels.begin(), metric.labels.end(), label) > 1)
+            table.problem("labels", "'" + label + "' is listed more than once");
     }
     table.report_unknown();
     manifest_.metrics.push_back(std::move(metric));

@@ -125,12 +125,9 @@ Done Probe::read_declarations(const PluginFile& file)
 
 Done Probe::check_metric_names(const std::vector<std::string>& taken) const
 {
-    for (const std::string& metric : metric_names()) {
-        if (metric.starts_with("limpet_") || metric.starts_with("process_"))
-            return Error{0, "metric " + metric + ": names that begin with limpet_ and process_ are the agent's own"};
+    for (const std::string& metric : metric_names())
         if (std::find(taken.begin(), taken.end(), metric) != taken.end())
             return Error{0, "metric " + metric + " is exported by another probe already; disable one of the two"};
-    }
     return done();
 }
 

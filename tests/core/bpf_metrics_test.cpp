@@ -141,9 +141,22 @@ TEST_CASE("every mistake is reported at once, with struct and member")
           "struct wrong_row.lonely: option \"per=nobody\" names no number of 8 bytes",
           "struct wrong_row.narrowed: option \"while=narrow\" names no number of 8 bytes",
           "struct wrong_row.boundless: its bounds \"no_bounds\" are not declared",
+          "struct wrong_row.reserved: \"limpet_wrong_total\" begins with \"limpet_\"",
+          "struct wrong_row.lines: its help text must be one line",
+          "struct wrong_row.double_label: has two labels \"twice\"",
+          "struct wrong_row.second_twin: is the metric \"wrong_twin_total\" with the same labels as struct "
+          "wrong_row.first_twin",
+          "struct wrong_row.liar: is the metric \"wrong_twin_total\" as struct wrong_row.first_twin is, but of another kind",
           "struct wrong_row.narrow: is not of the type",
           "struct wrong_row.short_tag: its tag is not"})
         CHECK_THAT(text, Catch::Contains(expected));
+}
+
+TEST_CASE("tables that no program can fill are refused")
+{
+    const Result<BpfMetrics> metrics = read_bpf_metrics(contents_of(LIMPET_PROGRAMLESS_OBJECT));
+    REQUIRE_FALSE(metrics);
+    CHECK_THAT(metrics.error().text, Catch::Contains("no program: a function is one by the SEC("));
 }
 
 TEST_CASE("no object declares nothing, and what is no object is an error")

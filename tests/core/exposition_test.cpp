@@ -93,3 +93,9 @@ TEST_CASE("numbers at the edges are written as prometheus-cpp writes them")
     const std::vector<MetricFamily> families{{"edge", "An edge.", MetricType::Gauge, {metric}}};
     CHECK(limpet::exposition(families) == theirs(families));
 }
+
+TEST_CASE("a help text stays one line, whatever is in it")
+{
+    const MetricFamily family{"a_total", "Back\\slash \"and\"\nline.", MetricType::Counter, {}};
+    CHECK(limpet::exposition({family}) == "# HELP a_total Back\\\\slash \"and\"\\nline.\n# TYPE a_total counter\n");
+}

@@ -112,6 +112,20 @@ name = "exec"
 kind = "counter"
 help = "h"
 labels = ["container_id", "le"]
+[[metric]]
+name = "exec_count"
+kind = "gauge"
+help = "two\nlines"
+labels = ["a", "a"]
+[[metric]]
+name = "limpet_execs"
+kind = "gauge"
+help = "h"
+[[metric]]
+name = "exec_delay"
+kind = "gauge"
+unit = "seconds"
+help = "h"
 )") == R"(exec.so: manifest: name: is missing; write name = "…"
 exec.so: manifest:2:11: version: "1" is not a semantic version such as "1.0.0"
 exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.4"
@@ -124,9 +138,15 @@ exec.so: manifest:26:7: config[3].key: 'b' is declared twice
 exec.so: manifest:25:1: config[3].help: is missing; write help = "…"
 exec.so: manifest:28:7: config[3].min: has no meaning for the type 'boolean'; leave it out
 exec.so: manifest:25:1: config[3].default: is missing; every key has a default
-exec.so: manifest:30:8: metric[0].name: a counter's name ends in "_total"
+exec.so: manifest:30:8: metric[0].name: "exec" is a counter and must end in "_total"
 exec.so: manifest:33:10: metric[0].labels: 'container_id' is added by the agent; leave it out
 exec.so: manifest:33:10: metric[0].labels: "le" cannot be a label's name
+exec.so: manifest:35:8: metric[1].name: "exec_count" ends in "_count", which is kept for parts of histograms
+exec.so: manifest:37:8: metric[1].help: must be one line
+exec.so: manifest:38:10: metric[1].labels: 'a' is listed more than once
+exec.so: manifest:38:10: metric[1].labels: 'a' is listed more than once
+exec.so: manifest:40:8: metric[2].name: "limpet_execs" begins with "limpet_", which is kept for the agent's own metrics
+exec.so: manifest:44:8: metric[3].name: "exec_delay" is exported in seconds and must end in "_seconds"
 exec.so: manifest:1:1: nam: unknown key; did you mean 'name'?)");
 }
 

@@ -26,6 +26,12 @@ struct wrong_row {
     LIMPET_GAUGE(lonely, "wrong_lonely", "1", "Divided by nothing.", "per=nobody");
     LIMPET_GAUGE(narrowed, "wrong_narrowed", "1", "There while something narrow is.", "while=narrow");
     LIMPET_HISTOGRAM(boundless, no_bounds, "wrong_delay_seconds", "ns", "Bounds that nobody declared.", "");
+    LIMPET_COUNTER(reserved, "limpet_wrong_total", "1", "A name of the agent's.", "");
+    LIMPET_COUNTER(lines, "wrong_lines_total", "1", "Two\nlines.", "");
+    LIMPET_COUNTER(double_label, "wrong_double_total", "1", "A constant named as a label is.", "with=twice:x");
+    LIMPET_COUNTER(first_twin, "wrong_twin_total", "1", "Twins.", "");
+    LIMPET_COUNTER(second_twin, "wrong_twin_total", "1", "Twins.", "");
+    LIMPET_COUNTER(liar, "wrong_twin_total", "1", "Other help.", "with=side:other");
     __u32 narrow LIMPET_TAG("counter|wrong_narrow_total|1|Not 64 bits.|");
     __u32 short_tag LIMPET_TAG("counter|wrong_short_total");
 };

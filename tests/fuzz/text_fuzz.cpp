@@ -19,6 +19,7 @@
 #include "container_listing.cpp"
 #include "duration.cpp"
 #include "manifest.cpp"
+#include "metric_names.cpp"
 #include "probe_value.cpp"
 #include "quantity.cpp"
 #include "size.cpp"
