@@ -53,6 +53,14 @@ std::string last_lines(std::string_view text)
     return shown;
 }
 
+// What the verifier says of an object without a licence does not tell its author that a line is missing.
+std::string advice_for(std::string_view verifier)
+{
+    if (verifier.find("from non-GPL compatible program") == std::string_view::npos)
+        return "";
+    return "\n    declare a licence that goes with the GPL: char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";";
+}
+
 } // namespace
 
 std::string failed_program_of(std::string_view log)
@@ -73,7 +81,7 @@ std::string load_failure_text(std::string_view log, const std::string& program, 
     if (verifier.empty())
         return "the BPF program " + program + " does not load: " + reason + last_lines(log);
     return "the kernel's verifier rejects the BPF program " + program + ": " + reason +
-           "; its last words:" + last_lines(verifier);
+           "; its last words:" + last_lines(verifier) + advice_for(verifier);
 }
 
 } // namespace limpet

@@ -188,6 +188,15 @@ TEST_CASE("a verifier log is cut to its end, and the program named")
     CHECK_THAT(text, Catch::Contains("99: (b7)") && !Catch::Contains("80: (b7)"));
 }
 
+TEST_CASE("an object without a licence is told the line that it lacks")
+{
+    const std::string log = "prog 'on_exec': BPF program load failed: Invalid argument\n"
+                            "prog 'on_exec': -- BEGIN PROG LOAD LOG --\n"
+                            "cannot call GPL-restricted function from non-GPL compatible program\n"
+                            "-- END PROG LOAD LOG --\n";
+    CHECK_THAT(load_failure_text(log, "on_exec", EINVAL), Catch::Contains("char LICENSE[] SEC(\"license\")"));
+}
+
 TEST_CASE("a load that fails before the verifier shows libbpf's words")
 {
     const std::string log = "prog 'on_exec': failed to find kernel BTF type ID of 'no_such_tracepoint': -3\n"
