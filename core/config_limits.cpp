@@ -39,9 +39,12 @@ struct Floor {
 
 void read_share(TableReader& table, const char* key, Floor floor, double& limit)
 {
-    const std::optional<std::string> text = table.text(key);
-    if (!text)
+    const TomlEntry* const found = table.entry(key);
+    if (found == nullptr)
         return;
+    const auto* const text = std::get_if<std::string>(&found->value.data);
+    if (text == nullptr)
+        return table.wrong_type(key, found->value, "a part of a core such as \"5%\"");
     const std::optional<double> share = text->empty() ? 0 : share_of(*text, kMostPercent);
     if (!share)
         table.problem(key, "\"" + *text + "\" is not a part of a core such as \"5%\"");

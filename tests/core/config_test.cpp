@@ -137,6 +137,7 @@ series = "5000"
 lease = "1s"
 kernel_memry = "1MiB"
 series_per_workload = "120%"
+kernel_cpu = 3
 )") == std::vector<std::string>{
            "1:2: agnet: unknown table or key; did you mean 'agent'?",
            "4:1: agent.listn: unknown key; did you mean 'listen'?",
@@ -162,6 +163,7 @@ series_per_workload = "120%"
            "22:9: limits.lease: 1s is out of range; use 2s to 10m",
            "23:1: limits.kernel_memry: unknown key; did you mean 'kernel_memory'?",
            "24:23: limits.series_per_workload: \"120%\" is not a part of a table's rows; use \"1%\" to \"100%\"",
+           "25:14: limits.kernel_cpu: expected a part of a core such as \"5%\", found integer 3",
        });
 }
 
