@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The command line: reads it, calls one command, returns its exit code. Everything else is behind the commands.
+#include <algorithm>
 #include <exception>
 #include <functional>
 #include <iostream>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 
@@ -124,12 +128,44 @@ void declare_commands(CLI::App& app, Request& request)
     app.footer(kMore); // last: commands that are added later would show it too
 }
 
+// The first word with a hyphen that the command which was found does not know. False when there is none.
+bool report_unknown_option(const CLI::App& app)
+{
+    const CLI::App* command = &app;
+    while (!command->get_subcommands().empty())
+        command = command->get_subcommands().front();
+    const std::vector<std::string> words = app.remaining(true);
+    const auto option =
+        std::find_if(words.begin(), words.end(), [](const std::string& word) { return word.starts_with('-'); });
+    if (option == words.end())
+        return false;
+    std::vector<std::string> known;
+    for (const CLI::Option* each : command->get_options([](const CLI::Option* any) { return any->nonpositional(); }))
+        known.push_back("--" + each->get_lnames().front());
+    for (const CLI::App* below : command->get_subcommands([](const CLI::App*) { return true; }))
+        known.push_back(below->get_name()); // for --version
+    std::cerr << "unknown option '" << *option << "'" << suggestion(*option, known)
+              << "\nRun with --help for more information.\n";
+    return true;
+}
+
+// Where one of stdin, stdout and stderr is closed, the next file opened would get its number, and what is written to
+// stderr would go there: to a BPF map, or to the descriptor that stops a thread.
+void keep_standard_descriptors()
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd)
+        if (::fcntl(fd, F_GETFD) < 0 && ::open("/dev/null", O_RDWR) < 0) // open() takes the lowest number that is free
+            return;
+}
+
 // The word that stands where a command should, of `app` or of the command that was found; CLI11 does not name it.
 void report_mistake(const CLI::App& app, const CLI::ParseError& mistake)
 {
     const std::vector<CLI::App*> found = app.get_subcommands();
     const CLI::App& parent = found.empty() ? app : *found.front();
     const std::vector<std::string> words = parent.remaining();
+    if (report_unknown_option(app))
+        return;
     std::vector<std::string> known;
     for (const CLI::App* command : parent.get_subcommands([](const CLI::App*) { return true; }))
         known.push_back(command->get_name());
@@ -156,13 +192,18 @@ int run_command_line(int count, char** arguments)
             report_mistake(app, mistake);
         return kExitUsage;
     }
-    return request.command();
+    const int exit_code = request.command();
+    if (exit_code != kExitOk || std::cout.flush())
+        return exit_code;
+    std::cerr << "limpet: what was to be said cannot be written to stdout; is the disk full?\n";
+    return kExitFailure;
 }
 
 } // namespace
 
 int main(int count, char** arguments)
 {
+    keep_standard_descriptors();
     try {
         return run_command_line(count, arguments);
     } catch (const std::exception& failure) { // out of memory, or a mistake of ours

@@ -3,8 +3,10 @@
 
 import pathlib
 import socket
+import subprocess
 import unittest
 
+from support import places
 from support.bad_start import BAD_CONFIG, RUNTIME_FAILURE, USAGE, RefusalCases, run_limpet
 from support.case import EndToEndCase
 from support.ports import free_port
@@ -102,7 +104,19 @@ class CommandLineTest(RefusalCases, EndToEndCase):
     def test_unknown_option(self):
         code, out, errors = run_limpet("run", "--confg", "/etc/limpet.toml")
         self.assertEqual(code, USAGE)
-        self.assert_says(out + errors, "--confg")
+        self.assert_says(out + errors, "unknown option.*--confg", "did you mean.*--config")
+        code, out, errors = run_limpet("check", "--laod")
+        self.assertEqual(code, USAGE)
+        self.assert_says(out + errors, "unknown option.*--laod", "did you mean.*--load")
+        code, out, errors = run_limpet("--version")
+        self.assertEqual(code, USAGE)
+        self.assert_says(out + errors, "did you mean 'version'")
+
+    def test_output_that_cannot_be_written_is_no_success(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([places.agent_binary(), "version"], stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, RUNTIME_FAILURE)
+        self.assert_says(done.stderr.decode(), "stdout")
 
     def test_no_command_explains(self):
         code, out, errors = run_limpet()

@@ -88,6 +88,11 @@ class StderrTest(EndToEndCase):
         with open("/dev/full", "wb") as full:
             self.check_that_it_holds_nobody_up(full)
 
+    def test_standard_descriptors_that_are_closed(self):
+        agent = self.launch_agent(wrapper=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]).wait_until_healthy()
+        for number in range(3):
+            self.assertEqual(os.readlink(f"/proc/{agent.process.pid}/fd/{number}"), "/dev/null")
+
 
 class StartTest(EndToEndCase):
     def test_the_first_metric_comes_soon(self):
@@ -99,8 +104,10 @@ class StartTest(EndToEndCase):
 
     def test_one_line_says_what_it_watches_and_where_to_look(self):
         agent = self.start_agent()
-        lines = [line for line in agent.log().splitlines() if f"127.0.0.1:{agent.port}" in line and "http" in line]
-        self.assertTrue(lines, agent.log())
+        deadline = time.monotonic() + 5
+        while f"watches http in all processes of this host; see http://127.0.0.1:{agent.port}/" not in agent.log():
+            self.assertLess(time.monotonic(), deadline, agent.log())  # it may answer before it has said so
+            time.sleep(0.01)
 
     def test_the_portable_tap_is_for_older_kernels_alone(self):
         agent = self.start_agent()
