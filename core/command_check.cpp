@@ -61,7 +61,7 @@ std::string enabled_probes(const Config& config)
 
 } // namespace
 
-int check_command(const std::filesystem::path& config_file, std::ostream& out)
+int check_command(const std::filesystem::path& config_file, std::ostream& out, bool is_loaded_next)
 {
     ParsedConfig parsed = parse_config(config_file);
     std::vector<std::string> problems;
@@ -85,7 +85,8 @@ int check_command(const std::filesystem::path& config_file, std::ostream& out)
         out << counted(problems.size(), "problem") << "; nothing was loaded\n";
         return kExitBadConfig;
     }
-    out << "good; " << enabled_probes(parsed.config) << "; nothing was loaded into the kernel\n";
+    out << "good; " << enabled_probes(parsed.config)
+        << (is_loaded_next ? "; now they are loaded\n" : "; nothing was loaded into the kernel\n");
     return kExitOk;
 }
 

@@ -64,7 +64,7 @@ int start_agent(const std::filesystem::path& file, RunMode mode)
 
 int check_and_load(const std::filesystem::path& file)
 {
-    const int checked = check_command(file, std::cout);
+    const int checked = check_command(file, std::cout, true);
     std::cout.flush();
     return checked == kExitOk ? start_agent(file, RunMode::kLoadOnly) : checked;
 }

@@ -42,7 +42,7 @@ static __always_inline __u8 body_of_head(struct http_half *half, __u8 state_with
 /* The head of a final response has passed and nobody waits for it. If a first line goes on, it is the answer to that: servers
  * refuse lines that are too long (414, 431) or too slow (408) without having read their end. This is the response's direction:
  * a line that ends at the same moment on another CPU may be queued by both; the one too many counts as unanswered. */
-static __always_inline void queue_unfinished_line(struct http_connection *connection)
+static __noinline void queue_unfinished_line(struct http_connection *connection)
 {
     const struct http_half *requests = &connection->halves[request_direction(connection)];
     __u64 route = routes_are_on ? ROUTE_OTHER : ROUTE_NONE;
@@ -138,7 +138,7 @@ static __always_inline void begin_message(struct http_connection *connection, co
 }
 
 /* The bytes are not HTTP/1: nobody's connection yet, the rest of an answer that was given up, or a boundary that was lost. */
-static __always_inline int fail_reading(const struct http_connection *connection, struct http_half *half,
+static __noinline int fail_reading(const struct http_connection *connection, struct http_half *half,
                                         struct run *run)
 {
     if (!(half->flags & HALF_IS_CONFIRMED) && half->flags & (HALF_IS_FRESH | HALF_CARRIES_REQUESTS))
@@ -287,7 +287,7 @@ static __always_inline int begins_like_message(struct __sk_buff *skb, const stru
 
 /* A body whose length was lost from view: it ends with a segment that ends like the last chunk, at the latest before the next
  * message. What tells then of its last byte is the time of its last segment. */
-static __always_inline int skip_blindly(struct __sk_buff *skb, struct http_half *half, struct run *run)
+static __noinline int skip_blindly(struct __sk_buff *skb, struct http_half *half, struct run *run)
 {
     if (begins_like_message(skb, half, run))
         return end_message(half);
@@ -298,7 +298,7 @@ static __always_inline int skip_blindly(struct __sk_buff *skb, struct http_half 
 
 /* Looks for a message at a segment's start after the boundary was lost. The answers in between are lost as well: the next
  * one is taken for that of the newest request. */
-static __always_inline void find_boundary(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
+static __noinline void find_boundary(struct __sk_buff *skb, struct http_connection *connection, struct run *run)
 {
     struct http_half *half = &connection->halves[run->direction & 1];
 

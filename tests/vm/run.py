@@ -61,7 +61,7 @@ def guest_files(kernel, chosen):
     root.add_tree(standard_library, without=("__pycache__", "test", "lib2to3", "idlelib", "dist-packages"))
     for file in ("/etc/passwd", "/etc/group"):
         root.add_file(file)
-    for pattern in ("limpet", "plugins/*.so", "tests/plugins/*.so", "tests/kernel/*_test", "e2e-cache/e2e-go-*"):
+    for pattern in ("limpet", "plugins/*.so", "tests/plugins/*.so", "tests/kernel/*_test", "tests/kernel/*.bpf.o", "e2e-cache/e2e-go-*"):
         for path in places.build_dir().glob(pattern):
             root.add_file(path)
     root.add_tree(E2E, without=("__pycache__",))
