@@ -1,59 +1,46 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The agent's HTTP server: a fixed set of pages, read-only.
+// The agent's HTTP server: a fixed set of pages, read-only, one request for each connection.
 //
-// Owner: run_agent(). Pages are made on the server's own two threads, so they lock what they read. Stops when destroyed,
-// after the requests under way.
+// Owner: run_agent(). One thread of its own polls all connections and makes the pages, which therefore lock what they read.
+// When 64 connections keep their requests back, the oldest of them gives way to a new one, and so does the oldest of 16 that do not
+// fetch their answers: slow clients, however many, cannot keep a scrape out. Stops at once when destroyed, after the page
+// that is being made.
 #pragma once
 
-#include <functional>
-#include <map>
+#include <list>
 #include <memory>
-#include <string>
+#include <thread>
 
-#include "ipv6_door.hpp"
+#include "http_exchange.hpp"
+#include "http_pages.hpp"
 #include "listen_address.hpp"
+#include "owned_fd.hpp"
 #include "result.hpp"
 
-struct mg_context;
-struct mg_connection;
-
 namespace limpet {
-
-struct HttpPage {
-    int status = 200;
-    std::string content_type;
-    std::string body;
-};
-
-// By path, "/metrics".
-using HttpPages = std::map<std::string, std::function<HttpPage()>>;
 
 class HttpServer {
 public:
     // Serves GET and HEAD of `pages`; 404 names them, other methods get 405.
     static Result<std::unique_ptr<HttpServer>> start(const ListenAddress& listen, HttpPages pages);
-    HttpServer(const ListenAddress& listen, HttpPages pages) : listen_(listen), inner_(listen), pages_(std::move(pages))
-    {
-    } // for start()
+    HttpServer(OwnedFd listener, OwnedFd stop, HttpPages pages); // for start()
     HttpServer(const HttpServer&) = delete;
     HttpServer& operator=(const HttpServer&) = delete;
     ~HttpServer();
 
 private:
-    Done listen_on(const std::string& ports);
-    static int on_request(mg_connection* connection);
-    static int on_log(const mg_connection* connection, const char* message);
+    void serve();
+    [[nodiscard]] int milliseconds_to_wait() const;
+    void take_connections();
+    // Leaves the newest `most` of those that await their request, or of the others.
+    void drop_oldest(bool awaits_request, size_t most);
 
-    ListenAddress listen_;
-    ListenAddress inner_; // civetweb's own; another one behind a door
+    OwnedFd listener_;
+    OwnedFd stop_; // an eventfd: readable once the server is to stop
     HttpPages pages_;
-    std::string last_log_; // written before start() returns only
-    mg_context* context_ = nullptr;
-    std::unique_ptr<Ipv6Door> door_; // in front of context_ where civetweb has no IPv6
+    std::list<HttpExchange> exchanges_; // oldest first
+    std::thread thread_;                // last: it uses the others
 };
-
-// The answer to one request: the page, or 404 or 405. Pages that throw become 500.
-[[nodiscard]] HttpPage answer(const HttpPages& pages, const std::string& method, const std::string& path);
 
 } // namespace limpet

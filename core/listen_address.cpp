@@ -6,8 +6,6 @@
 #include <cstring>
 #include <netinet/in.h>
 
-#include "owned_fd.hpp"
-
 namespace limpet {
 namespace {
 
@@ -66,17 +64,23 @@ Result<ListenAddress> parse_listen_address(const std::string& text)
     return listen;
 }
 
-Done check_can_listen(const ListenAddress& listen)
+Result<OwnedFd> listen_on(const ListenAddress& listen, int backlog)
 {
-    const OwnedFd socket(::socket(listen.address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    const int yes = 1; // as the server does: an old connection in TIME_WAIT is no hindrance
+    OwnedFd socket(::socket(listen.address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const int yes = 1; // an old connection in TIME_WAIT is no hindrance
     const auto* address = reinterpret_cast<const sockaddr*>(&listen.address);
     if (socket.is_open() && ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)) == 0 &&
-        ::bind(socket.get(), address, listen.address_length) == 0 && ::listen(socket.get(), 1) == 0)
-        return done();
+        ::bind(socket.get(), address, listen.address_length) == 0 && ::listen(socket.get(), backlog) == 0)
+        return socket;
     const int error_number = errno;
     return Error{error_number,
                  "cannot listen on " + listen.text + ": " + std::strerror(error_number) + advice_for(error_number)};
+}
+
+Done check_can_listen(const ListenAddress& listen)
+{
+    const Result<OwnedFd> socket = listen_on(listen, 1);
+    return socket ? done() : Done(socket.error());
 }
 
 std::string url_of(const ListenAddress& listen)

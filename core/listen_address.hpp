@@ -7,6 +7,7 @@
 #include <string>
 #include <sys/socket.h>
 
+#include "owned_fd.hpp"
 #include "result.hpp"
 
 namespace limpet {
@@ -19,6 +20,9 @@ struct ListenAddress {
 };
 
 [[nodiscard]] Result<ListenAddress> parse_listen_address(const std::string& text);
+
+// A socket that listens there and does not block; if that cannot be, why, and how to mend it.
+[[nodiscard]] Result<OwnedFd> listen_on(const ListenAddress& listen, int backlog);
 
 // Whether a server could listen there now; if not, why, and how to mend it. Takes nothing.
 Done check_can_listen(const ListenAddress& listen);

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "agent_state.hpp"
-#include "http_server.hpp"
+#include "http_pages.hpp"
 
 namespace limpet {
 

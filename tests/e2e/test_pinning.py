@@ -32,7 +32,7 @@ class PinningTest(EndToEndCase):
         agent.wait_until_healthy()
         at_end = self.runs(agent)
         threads = {thread for thread, _ in at_end}
-        self.assertGreater(len(threads), 2, at_end)
+        self.assertGreater(len(threads), 1, at_end)  # the server has one of its own
         self.assertEqual(threads, {*threads, *(int(task) for task in os.listdir(f"/proc/{agent.process.pid}/task"))})
         elsewhere = {place: times for place, times in at_end.items() if place[1] not in cpus}
         self.assertEqual({thread for thread, _ in elsewhere} - {agent.process.pid}, set(), elsewhere)
