@@ -1,94 +1,110 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "http_exchange.hpp"
 
-#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <poll.h>
-#include <sys/socket.h>
+#include <chrono>
+#include <sstream>
+#include <utility>
+
+#include <boost/asio/write.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/write.hpp>
 
 namespace limpet {
 namespace {
 
+namespace http = boost::beast::http;
+
 constexpr auto kRequestTime = std::chrono::seconds(5);
 constexpr auto kReplyTime = std::chrono::seconds(10);
 constexpr auto kEndTime = std::chrono::seconds(1);
-constexpr size_t kLargestHeadBytes = 16384;
-constexpr std::string_view kHeadEnd = "\r\n\r\n";
+constexpr uint32_t kLargestHeadBytes = 16384;
+constexpr size_t kRestBytes = 16384; // read at once
 
-// The call has not failed for good: the socket is to be waited for.
-bool is_to_be_tried_again()
+// The client has sent what is not HTTP, in place of going away or being slow.
+bool is_of_http(const boost::beast::error_code& error)
 {
-    return errno == EAGAIN || errno == EINTR;
+    return error.category() == http::make_error_code(http::error::bad_method).category() &&
+           error != http::error::end_of_stream && error != http::error::partial_message;
+}
+
+// http::async_write would write head and body alike, but brings 125 kB of code for bodies of every kind.
+std::string head_of(const HttpPage& page)
+{
+    http::response<http::empty_body> reply;
+    reply.result(static_cast<unsigned>(page.status));
+    reply.set(http::field::content_type, page.content_type);
+    reply.content_length(page.body.size());
+    reply.set(http::field::cache_control, "no-store");
+    reply.set("X-Content-Type-Options", "nosniff");
+    if (page.status == 405)
+        reply.set(http::field::allow, "GET, HEAD");
+    reply.keep_alive(false);
+    std::ostringstream head;
+    head << reply.base();
+    return head.str();
 }
 
 } // namespace
 
-HttpExchange::HttpExchange(OwnedFd socket) : socket_(std::move(socket)), deadline_(Clock::now() + kRequestTime) {}
-
-short HttpExchange::wanted_events() const
+HttpExchange::HttpExchange(Socket socket, Answer answer) : stream_(std::move(socket)), answer_(std::move(answer))
 {
-    return stage_ == Stage::kReply ? POLLOUT : POLLIN;
+    request_.header_limit(kLargestHeadBytes);
+    request_.skip(true); // of a body nothing is parsed
 }
 
-bool HttpExchange::go_on(const HttpPages& pages)
+void HttpExchange::read_request()
 {
-    switch (stage_) {
-    case Stage::kRequest:
-        return read_request(pages);
-    case Stage::kReply:
-        return send_reply();
-    case Stage::kEnd:
-        return read_rest();
-    }
-    return false;
+    stream_.expires_after(kRequestTime);
+    http::async_read_header(stream_, buffer_, request_,
+                            [self = shared_from_this()](Error error, size_t) { self->take_request(error); });
 }
 
-void HttpExchange::enter(Stage stage, Clock::duration at_most)
+void HttpExchange::take_request(Error error)
 {
-    stage_ = stage;
-    deadline_ = Clock::now() + at_most;
+    if (!stream_.socket().is_open() || (error && !is_of_http(error)))
+        return;
+    const auto& head = request_.get();
+    const auto words = [](boost::beast::string_view text) { return std::string_view(text.data(), text.size()); };
+    HttpPage page = error == http::error::header_limit ? plain_page(431, "The head of this request is too large.\n")
+                    : error                            ? plain_page(400, "This is not a request of HTTP/1.0 or 1.1.\n")
+                                                       : answer_(words(head.method_string()), words(head.target()));
+    awaits_request_ = false;
+    send(std::move(page), error || head.method() != http::verb::head);
 }
 
-bool HttpExchange::read_request(const HttpPages& pages)
+void HttpExchange::send(HttpPage page, bool with_body)
 {
-    std::array<char, 4096> buffer{};
-    const ssize_t length = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    if (length <= 0)
-        return length < 0 && is_to_be_tried_again();
-    const size_t searched = std::max(request_.size(), kHeadEnd.size()) - kHeadEnd.size();
-    request_.append(buffer.data(), static_cast<size_t>(length));
-    const size_t end = request_.find(kHeadEnd, searched);
-    if (end == std::string::npos && request_.size() < kLargestHeadBytes)
-        return true;
-    reply_ = end == std::string::npos ? reply_to_endless_head()
-                                      : reply_to(pages, std::string_view(request_).substr(0, end));
-    request_ = {};
-    enter(Stage::kReply, kReplyTime);
-    return send_reply();
+    head_ = head_of(page);
+    if (with_body)
+        body_ = std::move(page.body);
+    stream_.expires_after(kReplyTime);
+    const std::array buffers = {boost::asio::const_buffer(boost::asio::buffer(head_)),
+                                boost::asio::const_buffer(boost::asio::buffer(body_))};
+    boost::asio::async_write(stream_, buffers, [self = shared_from_this()](Error error, size_t) {
+        if (!error)
+            self->end();
+    });
 }
 
-bool HttpExchange::send_reply()
+void HttpExchange::end()
 {
-    const ssize_t sent =
-        ::send(socket_.get(), reply_.data() + sent_bytes_, reply_.size() - sent_bytes_, MSG_NOSIGNAL);
-    if (sent < 0)
-        return is_to_be_tried_again();
-    sent_bytes_ += static_cast<size_t>(sent);
-    if (sent_bytes_ < reply_.size())
-        return true;
-    reply_ = {};
-    ::shutdown(socket_.get(), SHUT_WR);
-    enter(Stage::kEnd, kEndTime);
-    return true;
+    body_ = {};
+    Error ignored;
+    (void)stream_.socket().shutdown(Socket::shutdown_send, ignored);
+    stream_.expires_after(kEndTime);
+    read_rest();
 }
 
-// A socket that is closed with unread bytes (the body of a POST) resets its connection, and the client may lose the answer.
-bool HttpExchange::read_rest() const
+// A socket that is closed with unread bytes (the body of a POST) resets its connection, and the client may lose the
+// answer.
+void HttpExchange::read_rest()
 {
-    std::array<char, 16384> buffer{};
-    const ssize_t length = ::recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    return length > 0 || (length < 0 && is_to_be_tried_again());
+    buffer_.clear();
+    stream_.async_read_some(buffer_.prepare(kRestBytes), [self = shared_from_this()](Error error, size_t) {
+        if (!error)
+            self->read_rest();
+    });
 }
 
 } // namespace limpet

@@ -1,50 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One connection of the agent's HTTP server: the head of a request comes in, one answer goes out, the rest is thrown away.
+// One connection of the agent's HTTP server: the head of a request comes in, one answer goes out, the rest is thrown
+// away.
 //
-// Owner: HttpServer, whose thread alone touches it. Nothing here waits: a client that is slow, or says nothing, costs its
-// buffer and holds up nobody.
+// Owner: the operation it waits for, of Boost.Asio's; when there is none any more it closes. The server's thread alone
+// touches it. Nothing here waits: a client that is slow, or says nothing, costs its buffer and holds up nobody.
 #pragma once
 
-#include <chrono>
+#include <functional>
+#include <memory>
 #include <string>
+#include <string_view>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/basic_stream.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
 
 #include "http_pages.hpp"
-#include "owned_fd.hpp"
 
 namespace limpet {
 
-class HttpExchange {
+class HttpExchange : public std::enable_shared_from_this<HttpExchange> {
 public:
-    using Clock = std::chrono::steady_clock;
+    using Tcp = boost::asio::ip::tcp;
+    using Executor = boost::asio::io_context::executor_type;
+    using Socket = boost::asio::basic_stream_socket<Tcp, Executor>;
+    // Of a method and a target.
+    using Answer = std::function<HttpPage(std::string_view, std::string_view)>;
 
-    // `socket` is a connection that does not block.
-    explicit HttpExchange(OwnedFd socket);
+    HttpExchange(Socket socket, Answer answer);
 
-    [[nodiscard]] int fd() const { return socket_.get(); }
-    // What it waits for, as poll(2) has it, and until when at the latest.
-    [[nodiscard]] short wanted_events() const;
-    [[nodiscard]] Clock::time_point deadline() const { return deadline_; }
+    // Begins; the rest follows from it.
+    void read_request();
     // No whole request has come yet.
-    [[nodiscard]] bool awaits_request() const { return stage_ == Stage::kRequest; }
-
-    // As far as the socket lets it, once poll(2) has said so. False when the exchange is over.
-    bool go_on(const HttpPages& pages);
+    [[nodiscard]] bool awaits_request() const { return awaits_request_; }
+    void close() { stream_.close(); }
 
 private:
-    enum class Stage { kRequest, kReply, kEnd };
+    using Error = boost::beast::error_code;
 
-    bool read_request(const HttpPages& pages);
-    bool send_reply();
-    bool read_rest() const;
-    void enter(Stage stage, Clock::duration at_most);
+    void take_request(Error error);
+    void send(HttpPage page, bool with_body);
+    void end();
+    void read_rest();
 
-    OwnedFd socket_;
-    std::string request_;
-    std::string reply_;
-    size_t sent_bytes_ = 0;
-    Stage stage_ = Stage::kRequest;
-    Clock::time_point deadline_;
+    boost::beast::basic_stream<Tcp, Executor> stream_;
+    Answer answer_;
+    bool awaits_request_ = true;
+    boost::beast::flat_buffer buffer_;
+    boost::beast::http::request_parser<boost::beast::http::empty_body> request_;
+    std::string head_;
+    std::string body_;
 };
 
 } // namespace limpet

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the agent's HTTP server answers: pages by path, and the bytes of a reply. No threads, no sockets.
+// What the agent's HTTP server answers: pages by path. No threads, no sockets.
 #pragma once
 
 #include <functional>
@@ -19,14 +19,11 @@ struct HttpPage {
 // By path, "/metrics".
 using HttpPages = std::map<std::string, std::function<HttpPage()>>;
 
-// The answer to one request: the page, or 404 or 405. Pages that throw become 500.
-[[nodiscard]] HttpPage answer(const HttpPages& pages, const std::string& method, const std::string& path);
+// The agent's own words, of a status other than 200.
+[[nodiscard]] HttpPage plain_page(int status, std::string text);
 
-// The whole reply to a request with this head (RFC 9112: request line and fields), without the empty line behind it. What
-// stands behind '?' is passed over; a head that cannot be read gets 400.
-[[nodiscard]] std::string reply_to(const HttpPages& pages, std::string_view head);
-
-// The whole reply to a request whose head has no end within what is read of it.
-[[nodiscard]] std::string reply_to_endless_head();
+// The answer to one request: the page, or 404 or 405. Pages that throw become 500. `target` as it stands in the request
+// (RFC 9112, 3.2): what stands behind '?' is passed over, and so is the host that proxies write in front.
+[[nodiscard]] HttpPage answer(const HttpPages& pages, std::string_view method, std::string_view target);
 
 } // namespace limpet

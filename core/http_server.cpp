@@ -2,19 +2,20 @@
 #include "http_server.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <poll.h>
-#include <sys/eventfd.h>
+#include <exception>
 #include <sys/socket.h>
-#include <vector>
+
+#include "log.hpp"
 
 namespace limpet {
 namespace {
 
 constexpr size_t kMostAwaited = 64;  // connections whose request has not come
 constexpr size_t kMostAnswered = 16; // each may hold a page
-constexpr int kBacklog = 128;
+// Connections beyond it would try again a second later: here they are taken sooner than that.
+constexpr int kBacklog = SOMAXCONN;
+constexpr auto kPause = std::chrono::milliseconds(20);
 
 } // namespace
 
@@ -23,79 +24,89 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const ListenAddress& liste
     Result<OwnedFd> listener = listen_on(listen, kBacklog);
     if (!listener)
         return listener.error();
-    OwnedFd stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    if (!stop.is_open())
-        return errno_error("cannot start the HTTP server on " + listen.text);
-    return std::make_unique<HttpServer>(std::move(*listener), std::move(stop), std::move(pages));
+    try {
+        return std::make_unique<HttpServer>(std::move(*listener), std::move(pages));
+    } catch (const std::exception& exception) {
+        return Error{0, "cannot start the HTTP server on " + listen.text + ": " + exception.what()};
+    }
 }
 
-HttpServer::HttpServer(OwnedFd listener, OwnedFd stop, HttpPages pages)
-    : listener_(std::move(listener)), stop_(std::move(stop)), pages_(std::move(pages)), thread_([this] { serve(); })
+HttpServer::HttpServer(OwnedFd listener, HttpPages pages)
+    : pages_(std::move(pages)), acceptor_(context_), pause_(context_)
 {
+    acceptor_.assign(HttpExchange::Tcp::v6(), listener.get()); // of either family: nothing asks for it later
+    (void)listener.release();
+    thread_ = std::thread([this] { serve(); });
 }
 
 HttpServer::~HttpServer()
 {
-    (void)::eventfd_write(stop_.get(), 1);
+    context_.stop();
     thread_.join();
 }
 
 void HttpServer::serve()
 {
-    std::vector<pollfd> waits;
     for (;;) {
-        waits = {{stop_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
-        for (const HttpExchange& exchange : exchanges_)
-            waits.push_back({exchange.fd(), exchange.wanted_events(), 0});
-        if (::poll(waits.data(), waits.size(), milliseconds_to_wait()) < 0)
-            continue; // a signal, or no memory for the moment
-        if (waits[0].revents)
+        try {
+            accept_next();
+            context_.run();
             return;
-        size_t at = 2;
-        exchanges_.remove_if([&](HttpExchange& exchange) {
-            const bool can_go_on = waits[at++].revents != 0;
-            return exchange.deadline() <= HttpExchange::Clock::now() || (can_go_on && !exchange.go_on(pages_));
-        });
-        drop_oldest(false, kMostAnswered);
-        if (waits[1].revents)
-            take_connections();
-    }
-}
-
-int HttpServer::milliseconds_to_wait() const
-{
-    if (exchanges_.empty())
-        return -1;
-    const auto nearest = std::min_element(exchanges_.begin(), exchanges_.end(), [](const auto& a, const auto& b) {
-        return a.deadline() < b.deadline();
-    });
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(nearest->deadline() - HttpExchange::Clock::now());
-    return static_cast<int>(std::max<int64_t>(0, left.count()));
-}
-
-void HttpServer::take_connections()
-{
-    // Not without end: who is connected already comes first.
-    for (size_t taken = 0; taken < kMostAwaited; ++taken) {
-        OwnedFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-        if (socket.is_open()) {
-            exchanges_.emplace_back(std::move(socket));
-            drop_oldest(true, kMostAwaited);
-            continue;
+        } catch (const std::exception& exception) { // no memory: whose operation it was is closed by now
+            log(LogLevel::kError, "agent", std::string("a connection to the HTTP server is lost: ") + exception.what());
         }
-        // Out of descriptors: the connection stays in the queue, and poll(2) would name it again at once.
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            std::this_thread::sleep_for(std::chrono::milliseconds(20));
-        return;
+        boost::system::error_code ignored;
+        (void)acceptor_.cancel(ignored);
     }
 }
 
-void HttpServer::drop_oldest(bool awaits_request, size_t most)
+void HttpServer::accept_next()
 {
-    const auto is_meant = [&](const HttpExchange& exchange) { return exchange.awaits_request() == awaits_request; };
+    acceptor_.async_accept([this](const boost::system::error_code& error, HttpExchange::Socket socket) {
+        if (error == boost::asio::error::operation_aborted)
+            return;
+        if (error)
+            return accept_later();
+        take(std::move(socket));
+        accept_next();
+    });
+}
+
+// Out of descriptors: the connection stays in the queue, and would fail again at once.
+void HttpServer::accept_later()
+{
+    pause_.expires_after(kPause);
+    pause_.async_wait([this](const boost::system::error_code& error) {
+        if (!error)
+            accept_next();
+    });
+}
+
+void HttpServer::take(HttpExchange::Socket socket)
+{
+    exchanges_.remove_if([](const auto& exchange) { return exchange.expired(); });
+    leave_newest(true, kMostAwaited - 1);
+    const auto answer_request = [this](std::string_view method, std::string_view target) {
+        leave_newest(false, kMostAnswered - 1);
+        return answer(pages_, method, target);
+    };
+    const auto exchange = std::make_shared<HttpExchange>(std::move(socket), answer_request);
+    exchanges_.push_back(exchange);
+    exchange->read_request();
+}
+
+void HttpServer::leave_newest(bool awaits_request, size_t most)
+{
+    const auto is_meant = [&](const std::weak_ptr<HttpExchange>& exchange) {
+        const auto alive = exchange.lock();
+        return alive && alive->awaits_request() == awaits_request;
+    };
     auto count = static_cast<size_t>(std::count_if(exchanges_.begin(), exchanges_.end(), is_meant));
-    for (; count > most; --count)
-        exchanges_.erase(std::find_if(exchanges_.begin(), exchanges_.end(), is_meant));
+    for (; count > most; --count) {
+        const auto oldest = std::find_if(exchanges_.begin(), exchanges_.end(), is_meant);
+        oldest->lock()->close();
+        exchanges_.erase(oldest);
+    }
 }
 
 } // namespace limpet

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
 #include <chrono>
+#include <poll.h>
 #include <stdexcept>
 #include <string>
+#include <sys/resource.h>
+#include <thread>
 #include <unistd.h>
 #include <vector>
 
@@ -37,10 +40,8 @@ OwnedFd connected_to(const ListenAddress& address)
     return socket;
 }
 
-std::string reply_at(const ListenAddress& address, const std::string& request)
+std::string rest_of(const OwnedFd& socket)
 {
-    const OwnedFd socket = connected_to(address);
-    REQUIRE(::write(socket.get(), request.data(), request.size()) == static_cast<ssize_t>(request.size()));
     std::string reply;
     std::array<char, 4096> buffer{};
     for (ssize_t length = 0; (length = ::read(socket.get(), buffer.data(), buffer.size())) > 0;)
@@ -48,9 +49,18 @@ std::string reply_at(const ListenAddress& address, const std::string& request)
     return reply;
 }
 
+std::string reply_at(const ListenAddress& address, const std::string& request)
+{
+    const OwnedFd socket = connected_to(address);
+    REQUIRE(::write(socket.get(), request.data(), request.size()) == static_cast<ssize_t>(request.size()));
+    return rest_of(socket);
+}
+
 HttpPages pages()
 {
     return {{"/metrics", [] { return HttpPage{200, "text/plain", std::string(300'000, 'x') + "end"}; }},
+            {"/large", [] { return HttpPage{200, "text/plain", std::string(32 << 20, 'x')}; }},
+            {"/unwell", [] { return HttpPage{503, "text/plain", "http waits\n"}; }},
             {"/broken", []() -> HttpPage { throw std::runtime_error("no memory"); }}};
 }
 
@@ -96,8 +106,8 @@ TEST_CASE("clients that say little or nothing, or fetch nothing, do not keep a s
     auto server = HttpServer::start(address, pages());
     REQUIRE(server);
     std::vector<OwnedFd> slow;
-    const std::string half = "GET /metrics HTTP/1.1\r\nHo";
     const std::string whole = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    const std::string half = whole.substr(0, whole.size() / 2);
     for (int i = 0; i < 150; ++i) {
         slow.push_back(connected_to(address));
         const std::string text = i % 3 == 0 ? "" : i % 3 == 1 ? half : whole;
@@ -105,7 +115,25 @@ TEST_CASE("clients that say little or nothing, or fetch nothing, do not keep a s
     }
     const auto begin = std::chrono::steady_clock::now();
     CHECK_THAT(reply_at(address, whole), Catch::EndsWith("xend"));
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(2));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(500));
+}
+
+TEST_CASE("of clients that do not fetch a large answer the newest 16 stay")
+{
+    const ListenAddress address = free_address("127.0.0.1");
+    auto server = HttpServer::start(address, pages());
+    REQUIRE(server);
+    std::vector<OwnedFd> slow;
+    const std::string whole = "GET /large HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (int i = 0; i < 18; ++i) {
+        slow.push_back(connected_to(address));
+        REQUIRE(::write(slow.back().get(), whole.data(), whole.size()) == static_cast<ssize_t>(whole.size()));
+        std::array<char, 1> begin{}; // its answer is under way
+        REQUIRE(::read(slow.back().get(), begin.data(), begin.size()) == 1);
+    }
+    CHECK(rest_of(slow[0]).size() < (32 << 20));
+    CHECK(rest_of(slow[1]).size() < (32 << 20));
+    CHECK(rest_of(slow[2]).size() > (32 << 20));
 }
 
 TEST_CASE("a client that sends a large body has its answer all the same")
@@ -121,18 +149,92 @@ TEST_CASE("a client that sends a large body has its answer all the same")
 
 TEST_CASE("replies to heads of every kind")
 {
+    const ListenAddress address = free_address("127.0.0.1");
+    auto server = HttpServer::start(address, pages());
+    REQUIRE(server);
     struct Row {
         const char* description;
         const char* head;
         const char* status;
     };
-    for (const Row& row : {Row{"a query is passed over", "GET /metrics?name[]=x HTTP/1.1", "200"},
-                           Row{"as to a proxy", "GET http://node:9465/metrics HTTP/1.1\r\nHost: node", "200"},
-                           Row{"a host alone is /", "GET http://node HTTP/1.1", "404"},
-                           Row{"HTTP/0.9", "GET /metrics", "400"}, Row{"HTTP/2", "PRI * HTTP/2.0", "400"},
-                           Row{"no words", "", "400"}, Row{"TLS", "\x16\x03\x01", "400"},
-                           Row{"one word", "GET", "400"}, Row{"another method", "PUT /metrics HTTP/1.1", "405"}}) {
+    for (const Row& row :
+         {Row{"a query is passed over", "GET /metrics?name[]=x HTTP/1.1", "200 OK"},
+          Row{"as to a proxy", "GET http://node:9465/metrics HTTP/1.1\r\nHost: node", "200 OK"},
+          Row{"a host alone is /", "GET http://node HTTP/1.1", "404 Not Found"},
+          Row{"a page that throws", "GET /broken HTTP/1.1", "500 Internal Server Error"},
+          Row{"a page that says it is not well", "GET /unwell HTTP/1.1", "503 Service Unavailable"},
+          Row{"another method", "PUT /metrics HTTP/1.1", "405 Method Not Allowed"},
+          Row{"a method in small letters", "get /metrics HTTP/1.1", "405 Method Not Allowed"},
+          Row{"a method of nobody's", "FETCH /metrics HTTP/1.1", "405 Method Not Allowed"},
+          Row{"a body that never comes", "POST / HTTP/1.1\r\nContent-Length: 9", "405 Method Not Allowed"},
+          Row{"a body without end", "POST / HTTP/1.1\r\nContent-Length: 99999999999", "405 Method"},
+          Row{"HTTP/0.9", "GET /metrics", "400 Bad Request"}, Row{"HTTP/2", "PRI * HTTP/2.0", "400 Bad Request"},
+          Row{"no words", "", "400 Bad Request"}, Row{"TLS", "\x16\x03\x01", "400 Bad Request"},
+          Row{"one word", "GET", "400 Bad Request"},
+          Row{"a field without a name", "GET / HTTP/1.1\r\n: x", "400 Bad Request"}}) {
         INFO(row.description);
-        CHECK_THAT(reply_to(pages(), row.head), Catch::StartsWith(std::string("HTTP/1.1 ") + row.status));
+        const std::string reply = reply_at(address, std::string(row.head) + "\r\n\r\n");
+        CHECK_THAT(reply, Catch::StartsWith(std::string("HTTP/1.1 ") + row.status));
+        CHECK_THAT(reply, Catch::Contains("\r\nConnection: close\r\n") &&
+                              Catch::Contains("\r\nCache-Control: no-store\r\n") &&
+                              Catch::Contains("\r\nX-Content-Type-Options: nosniff\r\n") &&
+                              Catch::Contains("\r\nContent-Type: text/plain"));
     }
+}
+
+TEST_CASE("a request that comes byte by byte is answered, and one that ends early is not")
+{
+    const ListenAddress address = free_address("127.0.0.1");
+    auto server = HttpServer::start(address, pages());
+    REQUIRE(server);
+    const OwnedFd socket = connected_to(address);
+    for (const char byte : std::string("GET /unwell HTTP/1.1\r\nHost: x\r\n\r\n")) {
+        REQUIRE(::write(socket.get(), &byte, 1) == 1);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK_THAT(rest_of(socket), Catch::StartsWith("HTTP/1.1 503 ") && Catch::EndsWith("\r\n\r\nhttp waits\n"));
+
+    const OwnedFd early = connected_to(address);
+    REQUIRE(::write(early.get(), "GET /", 5) == 5);
+    REQUIRE(::shutdown(early.get(), SHUT_WR) == 0);
+    CHECK(rest_of(early).empty());
+}
+
+TEST_CASE("a server with connections of every kind stops at once")
+{
+    const ListenAddress address = free_address("127.0.0.1");
+    auto server = HttpServer::start(address, pages());
+    REQUIRE(server);
+    std::vector<OwnedFd> open;
+    for (const std::string text : {"", "GET /metr", "GET /large HTTP/1.1\r\n\r\n", "GET /unwell HTTP/1.1\r\n\r\n"}) {
+        open.push_back(connected_to(address));
+        REQUIRE(::write(open.back().get(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
+    }
+    CHECK_THAT(reply_at(address, "GET /metrics HTTP/1.1\r\n\r\n"), Catch::EndsWith("xend"));
+    const auto begin = std::chrono::steady_clock::now();
+    (*server).reset();
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::milliseconds(200));
+    CHECK(HttpServer::start(address, pages()));
+}
+
+TEST_CASE("a server out of descriptors takes its connections when there are some again")
+{
+    const ListenAddress address = free_address("127.0.0.1");
+    auto server = HttpServer::start(address, pages());
+    REQUIRE(server);
+    const OwnedFd socket(::socket(AF_INET, SOCK_STREAM, 0)); // has the first free number
+    rlimit before{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+    const rlimit none{static_cast<rlim_t>(socket.get()) + 1, before.rlim_max};
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+    const auto* any = reinterpret_cast<const sockaddr*>(&address.address);
+    const bool is_connected = ::connect(socket.get(), any, address.address_length) == 0;
+    const ssize_t written = ::write(socket.get(), "GET /unwell HTTP/1.1\r\n\r\n", 24);
+    pollfd wait{socket.get(), POLLIN, 0};
+    const int ready = ::poll(&wait, 1, 100);
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(is_connected);
+    CHECK(written == 24);
+    CHECK(ready == 0);
+    CHECK_THAT(rest_of(socket), Catch::StartsWith("HTTP/1.1 503 "));
 }
