@@ -340,8 +340,9 @@ private:
         std::sort(names.begin(), names.end());
         for (auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end();
              twice = std::adjacent_find(std::upper_bound(twice, names.end(), *twice), names.end()))
-            mistake(metric.source, "has two labels \"" + *twice + "\"; rename one (container_id and service_name are made by "
-                                                                 "the decoder \"workload\")");
+            mistake(metric.source, "has two labels \"" + *twice +
+                                       "\"; rename one (container_id and service_name are made by "
+                                       "the decoder \"workload\")");
     }
 
     // Members that are one metric must be told apart by their labels, or by variables that switch them off.
@@ -361,18 +362,16 @@ private:
 
     void check_same_metric(const RowMetric& metric, const RowMetric& other)
     {
-        if (other.name == metric.name &&
-            (other.kind != metric.kind || other.help != metric.help))
+        if (other.name == metric.name && (other.kind != metric.kind || other.help != metric.help))
             mistake(metric.source, "is the metric \"" + metric.name + "\" as " + other.source +
                                        " is, but of another kind or with another help text");
     }
 
     static bool has_same_constants(const RowMetric& a, const RowMetric& b)
     {
-        return std::equal(a.constants.begin(), a.constants.end(), b.constants.begin(), b.constants.end(),
-                          [](const ConstantLabel& x, const ConstantLabel& y) {
-                              return x.name == y.name && x.value == y.value;
-                          });
+        return std::equal(
+            a.constants.begin(), a.constants.end(), b.constants.begin(), b.constants.end(),
+            [](const ConstantLabel& x, const ConstantLabel& y) { return x.name == y.name && x.value == y.value; });
     }
 
     const bpf_object* object_;

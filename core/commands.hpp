@@ -15,7 +15,8 @@ inline constexpr int kExitUsage = 2;
 
 // Prints every problem of the configuration, of the probes' files and of their keys, what this host lacks, and a
 // summary.
-[[nodiscard]] int check_command(const std::filesystem::path& config_file, std::ostream& out, bool is_loaded_next = false);
+[[nodiscard]] int check_command(const std::filesystem::path& config_file, std::ostream& out,
+                                bool is_loaded_next = false);
 
 // One row for each probe that is configured or lies in the plugin directory.
 [[nodiscard]] int list_command(const std::filesystem::path& config_file, std::ostream& out, std::ostream& errors);

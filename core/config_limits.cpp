@@ -86,7 +86,8 @@ void read_series_per_workload(TableReader& table, double& part)
     if (share && *share >= kLeastOfTable)
         part = *share;
     else
-        table.problem("series_per_workload", "\"" + *text + "\" is not a part of a table's rows; use \"1%\" to \"100%\"");
+        table.problem("series_per_workload",
+                      "\"" + *text + "\" is not a part of a table's rows; use \"1%\" to \"100%\"");
 }
 
 } // namespace

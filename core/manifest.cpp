@@ -234,8 +234,7 @@ void ManifestReader::read_metric(TableReader& table)
     else if (!metric.name.empty() && !names_.insert("metric " + metric.name).second)
         table.problem("name", "'" + metric.name + "' is declared twice");
     metric.kind = required_text(table, "kind");
-    const bool is_known_kind =
-        std::find(kMetricKinds.begin(), kMetricKinds.end(), metric.kind) != kMetricKinds.end();
+    const bool is_known_kind = std::find(kMetricKinds.begin(), kMetricKinds.end(), metric.kind) != kMetricKinds.end();
     if (!metric.kind.empty() && !is_known_kind)
         table.problem("kind", "unknown kind \"" + metric.kind + "\"" + suggestion(metric.kind, kMetricKinds));
     metric.unit = table.text("unit").value_or("");

@@ -44,11 +44,12 @@ std::string metric_name_mistake(std::string_view name, std::string_view kind, st
         return in_quotes(name) + " is not a metric name: letters, digits, '_' and ':', not beginning with a digit";
     for (std::string_view prefix : {"limpet_", "process_"})
         if (name.starts_with(prefix))
-            return in_quotes(name) + " begins with " + in_quotes(prefix) + ", which is kept for the agent's own metrics";
+            return in_quotes(name) + " begins with " + in_quotes(prefix) +
+                   ", which is kept for the agent's own metrics";
     const bool is_counter = kind == "counter";
     if (is_counter != name.ends_with("_total"))
         return in_quotes(name) + (is_counter ? " is a counter and must end in \"_total\""
-                                          : " ends in \"_total\", which is kept for counters");
+                                             : " ends in \"_total\", which is kept for counters");
     for (std::string_view suffix : {"_count", "_sum", "_bucket"})
         if (name.ends_with(suffix))
             return in_quotes(name) + " ends in " + in_quotes(suffix) + ", which is kept for parts of histograms";

@@ -138,8 +138,7 @@ static __always_inline void begin_message(struct http_connection *connection, co
 }
 
 /* The bytes are not HTTP/1: nobody's connection yet, the rest of an answer that was given up, or a boundary that was lost. */
-static __noinline int fail_reading(const struct http_connection *connection, struct http_half *half,
-                                        struct run *run)
+static __noinline int fail_reading(const struct http_connection *connection, struct http_half *half, struct run *run)
 {
     if (!(half->flags & HALF_IS_CONFIRMED) && half->flags & (HALF_IS_FRESH | HALF_CARRIES_REQUESTS))
         return ADVANCE_NOT_HTTP;

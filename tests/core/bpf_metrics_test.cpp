@@ -146,7 +146,8 @@ TEST_CASE("every mistake is reported at once, with struct and member")
           "struct wrong_row.double_label: has two labels \"twice\"",
           "struct wrong_row.second_twin: is the metric \"wrong_twin_total\" with the same labels as struct "
           "wrong_row.first_twin",
-          "struct wrong_row.liar: is the metric \"wrong_twin_total\" as struct wrong_row.first_twin is, but of another kind",
+          "struct wrong_row.liar: is the metric \"wrong_twin_total\" as struct wrong_row.first_twin is, but of another "
+          "kind",
           "struct wrong_row.narrow: is not of the type",
           "struct wrong_row.short_tag: its tag is not"})
         CHECK_THAT(text, Catch::Contains(expected));

@@ -427,8 +427,8 @@ TEST_CASE("A received reset that TCP does not take ends nothing")
             if (!is_server)
                 connection.send(kC, kGet);
             connection.send_at(far, static_cast<uint32_t>(first.size()) + beyond, "", kRst);
-            CHECK(connection.counted() == (is_server ? (beyond ? "" : "GET 0 reset=1")
-                                                     : (beyond ? "GET 200=1" : "GET 0 reset=1, GET 200=1")));
+            CHECK(connection.counted() ==
+                  (is_server ? (beyond ? "" : "GET 0 reset=1") : (beyond ? "GET 200=1" : "GET 0 reset=1, GET 200=1")));
             connection.send(kS, kOk);
             if (beyond)
                 CHECK(connection.counted() == (is_server ? "GET 200=1" : "GET 200=2"));

@@ -44,7 +44,7 @@ public:
     {
         const auto* execs = reinterpret_cast<const uint64_t*>(object_.live_variable("execs").data());
         const uint64_t before = *execs;
-        if (std::system("/bin/true"))
+        if (std::system(":")) // the shell is one
             throw std::runtime_error("cannot start a program");
         return __atomic_load_n(execs, __ATOMIC_RELAXED) - before;
     }

@@ -8,8 +8,8 @@
 #include "../core/object_file.hpp"
 #include "bpf_metrics.hpp"
 #include "bpf_object.hpp"
-#include "tap.hpp"
 #include "taken.hpp"
+#include "tap.hpp"
 
 namespace limpet::test {
 namespace {

@@ -77,11 +77,11 @@ static __always_inline __u32 limpet_shard(void)
         __type(value, __u32);                                                                                          \
     } table##_free SEC(".maps");                                                                                       \
     const volatile __u32 table##_limit = row_limit;                                                                    \
-    __u32 table##_used = 1; /* row 0 is taken */                                                                       \
-    const volatile __u32 table##_share = row_limit;     /* rows that one workload may take */                          \
-    const volatile __u32 table##_workload_offset = 0;   /* in the key */                                               \
-    const volatile __u32 table##_workload_bytes = 0;    /* 0: the key has none */                                      \
-    __u32 table##_rows_of[LIMPET_WORKLOAD_INDEXES];     /* taken; the agent takes off what it takes back */            \
+    __u32 table##_used = 1;                           /* row 0 is taken */                                             \
+    const volatile __u32 table##_share = row_limit;   /* rows that one workload may take */                            \
+    const volatile __u32 table##_workload_offset = 0; /* in the key */                                                 \
+    const volatile __u32 table##_workload_bytes = 0;  /* 0: the key has none */                                        \
+    __u32 table##_rows_of[LIMPET_WORKLOAD_INDEXES];   /* taken; the agent takes off what it takes back */              \
                                                                                                                        \
     static __always_inline struct table##_key_slot *table##_slot(__u32 row)                                            \
     {                                                                                                                  \
