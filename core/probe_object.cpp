@@ -128,7 +128,7 @@ uint32_t rows_of(const SeriesLayout& layout, const BpfObject& object, std::optio
 // At least one row, of those that are not the overflow row.
 void set_share(BpfObject& object, const SeriesLayout& layout, uint32_t rows, double share)
 {
-    object.set_number(layout.table + "_share", std::lround(std::ceil((rows - 1) * share)));
+    object.set_number(layout.table + "_share", static_cast<uint64_t>(std::ceil((rows - 1) * share)));
     for (const KeyLabel& label : layout.labels)
         if (label.decoder == LabelDecoder::kWorkload && (label.size_bytes == 2 || label.size_bytes == 4)) {
             object.set_number(layout.table + "_workload_offset", label.offset_bytes);
