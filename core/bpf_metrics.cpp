@@ -7,6 +7,7 @@
 #include <set>
 #include <tuple>
 
+#include "bpf_metric_checks.hpp"
 #include "bpf_tags.hpp"
 #include "libbpf_log.hpp"
 #include "libbpf_owned.hpp"
@@ -31,21 +32,6 @@ const Unit* find_unit(std::string_view counted)
     const auto* found =
         std::find_if(std::begin(kUnits), std::end(kUnits), [&](const Unit& unit) { return unit.counted == counted; });
     return found == std::end(kUnits) ? nullptr : found;
-}
-
-std::vector<std::string> label_names(const SeriesLayout& layout, const RowMetric& metric)
-{
-    std::vector<std::string> names;
-    for (uint32_t index : metric.labels) {
-        const KeyLabel& label = layout.labels[index];
-        if (label.decoder == LabelDecoder::kWorkload)
-            names.insert(names.end(), {"container_id", "service_name"});
-        else
-            names.push_back(label.name);
-    }
-    for (const ConstantLabel& constant : metric.constants)
-        names.push_back(constant.name);
-    return names;
 }
 
 // Gathers everything that one object declares, and every mistake on the way.
@@ -260,8 +246,10 @@ private:
         if (is_histogram)
             read_bounds(metric, fields[5]);
         read_options(layout, metric, fields[4], row);
-        check_labels(layout, metric);
-        check_namesakes(layout, metric);
+        for (const std::string& text : label_mistakes(layout, metric))
+            mistake(metric.source, text);
+        for (const std::string& text : namesake_mistakes(found_.tables, layout, metric))
+            mistake(metric.source, text);
         return mistakes_.size() == before;
     }
 
@@ -331,47 +319,6 @@ private:
                 metric.labels.push_back(i);
         for (const std::string& name : without)
             mistake(metric.source, "without=" + name + ": the key has no such label");
-    }
-
-    // Prometheus takes nothing at all from a scrape in which a label stands twice in a sample.
-    void check_labels(const SeriesLayout& layout, const RowMetric& metric)
-    {
-        std::vector<std::string> names = label_names(layout, metric);
-        std::sort(names.begin(), names.end());
-        for (auto twice = std::adjacent_find(names.begin(), names.end()); twice != names.end();
-             twice = std::adjacent_find(std::upper_bound(twice, names.end(), *twice), names.end()))
-            mistake(metric.source, "has two labels \"" + *twice +
-                                       "\"; rename one (container_id and service_name are made by "
-                                       "the decoder \"workload\")");
-    }
-
-    // Members that are one metric must be told apart by their labels, or by variables that switch them off.
-    void check_namesakes(const SeriesLayout& layout, const RowMetric& metric)
-    {
-        for (const SeriesLayout& table : found_.tables)
-            for (const RowMetric& other : table.metrics)
-                check_same_metric(metric, other);
-        for (const RowMetric& other : layout.metrics) {
-            check_same_metric(metric, other);
-            if (other.name == metric.name && other.labels == metric.labels && has_same_constants(other, metric) &&
-                other.switch_variable.empty() && metric.switch_variable.empty())
-                mistake(metric.source, "is the metric \"" + metric.name + "\" with the same labels as " + other.source +
-                                           "; tell them apart by the option with=<label>:<value>");
-        }
-    }
-
-    void check_same_metric(const RowMetric& metric, const RowMetric& other)
-    {
-        if (other.name == metric.name && (other.kind != metric.kind || other.help != metric.help))
-            mistake(metric.source, "is the metric \"" + metric.name + "\" as " + other.source +
-                                       " is, but of another kind or with another help text");
-    }
-
-    static bool has_same_constants(const RowMetric& a, const RowMetric& b)
-    {
-        return std::equal(
-            a.constants.begin(), a.constants.end(), b.constants.begin(), b.constants.end(),
-            [](const ConstantLabel& x, const ConstantLabel& y) { return x.name == y.name && x.value == y.value; });
     }
 
     const bpf_object* object_;

@@ -25,7 +25,7 @@ class Resting {
 public:
     Resting()
         : cgroup_(::open(read_host_facts({}).cgroup_root.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)),
-          bytes_(contents_of(LIMPET_RESTING_OBJECT)), object_(taken(BpfObject::open(bytes_, "resting")))
+          bytes_(contents_of(LIMPET_TEST_OBJECT)), object_(taken(BpfObject::open(bytes_, "resting")))
     {
         taken(object_.resize_map("limpet_stats", possible_cpus()));
         taken(object_.load());

@@ -20,7 +20,7 @@ constexpr uint32_t kFlooding = 7, kQuiet = 8, kNext = kFlooding + 1024; // the s
 class Table {
 public:
     Table(uint32_t share, uint32_t workload_bytes)
-        : bytes_(contents_of(LIMPET_SHARES_OBJECT)), object_(taken(BpfObject::open(bytes_, "shares")))
+        : bytes_(contents_of(LIMPET_TEST_OBJECT)), object_(taken(BpfObject::open(bytes_, "shares")))
     {
         const auto declared = taken(read_bpf_metrics(bytes_));
         object_.set_number("shared_share", share);
