@@ -31,7 +31,7 @@ _Static_assert(sizeof(struct limpet_connection) == LIMPET_CONNECTION_BYTES &&
 
 _Static_assert(LIMPET_COOKIE_MARKS == (COOKIE_OPENING | COOKIE_ON_NOTICE), "what parsers are told");
 
-/* Segments that parsers are shown of a connection before it is nobody's. Of one that is older than its slot they are shown
+/* Segments that all parsers may refuse of a connection before it is nobody's. Of one that is older than its slot they are shown
  * those alone that follow one of the other direction: it may be inside a long body, and a message begins where the talk
  * changes sides. Its verdict holds the direction of the last segment. */
 #define TRIES_IF_FRESH 4
@@ -46,7 +46,7 @@ static __always_inline int is_parser(__u32 verdict)
 }
 
 #define OPENING_ROUNDS 1024
-#define OPENING_TRIES 3 /* others may take the same way at the same moment */
+#define OPENING_TRIES 4 /* others may take the same way at the same moment */
 
 /* The last connection of each set that was found to be nobody's, by its cookie. Most of a host's segments are of such
  * connections: they cost this one look, at a table that is read alone and small enough to stay near. */
@@ -136,16 +136,19 @@ static __always_inline int exchange_holder(struct limpet_connection *connection,
     return __sync_val_compare_and_swap(&connection->head.cookie, holder, next) == holder;
 }
 
-/* Another CPU is opening the slot for `cookie`: waits for it, which takes it a fraction of a microsecond, unless an interrupt
- * or the hypervisor comes in between. The clock is read for the time that this takes. Not static: the verifier looks at it
- * once. */
+/* True when the slot is open for `cookie`. Where another CPU is about to open it, waits for it, which takes it a fraction of a
+ * microsecond, unless an interrupt or the hypervisor comes in between. The clock is read for the time that this takes. Not static: the
+ * verifier looks at it once. */
 __noinline int connection_is_open(struct limpet_connection_head *head, __u64 cookie)
 {
+    __u64 holder;
+
     if (!head)
         return 0;
     for (__u32 i = 0; i < OPENING_ROUNDS; i++) {
-        if (*(volatile __u64 *)&head->cookie == cookie)
-            return 1;
+        holder = *(volatile __u64 *)&head->cookie;
+        if (holder != (cookie | COOKIE_OPENING))
+            return holder == cookie;
         bpf_ktime_get_ns();
     }
     return 0;
@@ -246,7 +249,26 @@ static __always_inline void set_alias(struct limpet_connection_head *head, const
     head->other = (__u16)opening->alias_plus_one;
 }
 
-/* Reserves a way by an atomic exchange, fills it, then shows it. 0 when another connection took it at the same moment. */
+/* Another CPU may have reserved another way for the same connection at the same moment: at least one of the two sees what the other has
+ * done. Who holds the higher way gives it up as soon as it sees the lower one; who holds the lower way waits until the other one has, or
+ * has opened it without having seen anything. True where way `taken` - 1 is to be given up. */
+__noinline int is_given_twice(__u64 cookie, __u32 taken)
+{
+    struct limpet_connection *connection;
+    __u32 place = connection_set(cookie);
+
+    for (int way = 0; way < CONNECTION_WAYS; way++, place += CONNECTION_SETS) {
+        connection = limpet_connection_at(place);
+        if (!connection || place + 1 == taken || (holder_of(connection) & ~LIMPET_COOKIE_MARKS) != cookie)
+            continue;
+        if (place + 1 < taken || connection_is_open(&connection->head, cookie))
+            return 1;
+    }
+    return 0;
+}
+
+/* Reserves a way by an atomic exchange, fills it, then shows it. 0 when another connection took it at the same moment, or another
+ * CPU has one for this connection. */
 static __always_inline __u32 take_way(const struct opening *opening)
 {
     __u32 set = connection_set(opening->cookie), taken;
@@ -260,6 +282,10 @@ static __always_inline __u32 take_way(const struct opening *opening)
         return 0;
     if (claim.holder && chosen->begun != chosen->done)
         limpet_count(LIMPET_STAT_EVICTED);
+    if (is_given_twice(opening->cookie, taken)) {
+        connection_release(chosen, opening->cookie | COOKIE_OPENING);
+        return 0;
+    }
     chosen->head.verdict = opening->verdict;
     chosen->head.tries = opening->tries;
     chosen->head.generation++;

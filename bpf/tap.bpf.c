@@ -77,21 +77,17 @@ static __always_inline __u64 time_of_segment(struct __sk_buff *skb, const struct
     return sent_ns ? sent_ns : bpf_ktime_get_ns();
 }
 
-/* A segment of a connection that is no parser's: whether parsers are to see it. */
+/* A segment of a connection that was no parser's a moment ago: whether parsers are to see it. */
 static __always_inline int is_worth_a_try(struct limpet_connection *connection, __u32 flags)
 {
-    __u8 verdict = connection->head.verdict;
-    __u8 adopted = flags & LIMPET_SEGMENT_EGRESS ? VERDICT_ADOPTED_EGRESS : VERDICT_ADOPTED;
+    __u32 seen = limpet_verdict_word(&connection->head), verdict = LIMPET_VERDICT_OF(seen);
+    __u32 adopted = flags & LIMPET_SEGMENT_EGRESS ? VERDICT_ADOPTED_EGRESS : VERDICT_ADOPTED;
 
     if (verdict == LIMPET_VERDICT_NOBODY || verdict == adopted)
         return 0;
-    if (!connection->head.tries--) {
-        connection->head.verdict = LIMPET_VERDICT_NOBODY;
-        return 0;
-    }
-    if (verdict != LIMPET_VERDICT_UNDECIDED) {
-        connection->head.verdict = adopted;
-        limpet_clear_state(connection);
+    if (verdict == VERDICT_ADOPTED || verdict == VERDICT_ADOPTED_EGRESS) {
+        if (limpet_exchange_verdict(&connection->head, seen, LIMPET_VERDICT_WORD(seen, adopted, LIMPET_TRIES_OF(seen))))
+            limpet_clear_state(connection);
     }
     return 1;
 }

@@ -21,6 +21,6 @@ int on_segment(struct __sk_buff *skb)
 
     limpet_count(LIMPET_STAT_RUNS_0);
     if (connection)
-        limpet_decline(skb, connection);
+        limpet_pass_on(skb, connection);
     return LIMPET_PASS;
 }

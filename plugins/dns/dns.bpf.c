@@ -104,7 +104,7 @@ int on_segment(struct __sk_buff *skb)
         return LIMPET_PASS;
     if (segment.flags & LIMPET_SEGMENT_UNDECIDED) {
         if (!is_dns_connection(skb)) {
-            limpet_decline(skb, (struct limpet_connection *)connection);
+            limpet_pass_on(skb, (struct limpet_connection *)connection);
             return LIMPET_PASS;
         }
         limpet_claim(&connection->head);

@@ -139,11 +139,8 @@ static __noinline void conclude(struct __sk_buff *skb, struct http_connection *c
     __u32 direction = run->direction & 1;
     struct http_half *half = &connection->halves[direction];
 
-    if (was_read && segment.flags & LIMPET_SEGMENT_UNDECIDED) {
+    if (segment.flags & LIMPET_SEGMENT_UNDECIDED && (was_read || half->flags & HALF_HAS_AHEAD))
         limpet_claim(&connection->head);
-    } else if (segment.flags & LIMPET_SEGMENT_UNDECIDED && half->flags & HALF_HAS_AHEAD) {
-        limpet_judge_later(&connection->head);
-    }
     if (segment.flags & LIMPET_SEGMENT_FIN) {
         half->flags |= HALF_HAS_FIN;
         connection->order[direction].fin_sequence = segment.sequence + segment.length;
@@ -213,15 +210,17 @@ int on_any_segment(struct __sk_buff *skb)
 
     if (!connection)
         return LIMPET_PASS;
-    if (!repeat(skb, connection, &run))
+    if (limpet_is_for_us(skb, (void *)connection) && !repeat(skb, connection, &run))
         result = follow(skb, connection, &run);
-    limpet_leave((void *)connection, run.direction == EGRESS);
     if (result == ADVANCE_NOT_HTTP) {
-        limpet_decline(skb, (struct limpet_connection *)connection);
-    } else if (result != ADVANCE_OK) {
+        limpet_decline(skb, (void *)connection, run.direction == EGRESS);
+        return LIMPET_PASS;
+    }
+    if (result != ADVANCE_OK) {
         limpet_count(result == ADVANCE_TLS ? LIMPET_STAT_UNSEEN_ENCRYPTED : LIMPET_STAT_UNSEEN_HANDED_OFF);
         limpet_hand_off(&connection->head);
     }
+    limpet_leave((void *)connection, run.direction == EGRESS);
     return LIMPET_PASS;
 }
 

@@ -5,6 +5,7 @@
 #include "connection_table.bpf.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "connection_table.h"
 
@@ -26,8 +27,10 @@ __u32 bpf_get_smp_processor_id(void)
     return 0;
 }
 
+/* Called where the table waits for another CPU. */
 __u64 bpf_ktime_get_ns(void)
 {
+    usleep(1);
     return 0;
 }
 
@@ -60,6 +63,23 @@ struct limpet_connection *find_connection(__u64 cookie)
 
     connection_touch(slot);
     return connection_find(cookie, &slot);
+}
+
+void close_connection(__u64 cookie)
+{
+    struct limpet_connection *connection = limpet_connection_at(connection_recall(cookie) - 1);
+
+    if (connection)
+        connection_release(connection, cookie);
+}
+
+__u32 ways_of(__u64 cookie)
+{
+    __u32 ways = 0;
+
+    for (__u32 i = connection_set(cookie); i < LIMPET_CONNECTIONS; i += CONNECTION_SETS)
+        ways += (connections[i].head.cookie & ~LIMPET_COOKIE_MARKS) == cookie;
+    return ways;
 }
 
 __u32 number_of(const struct limpet_connection *connection)

@@ -3,6 +3,8 @@
 // The connection table's own source: whom a connection displaces, while another CPU uses the same set.
 #include <algorithm>
 #include <array>
+#include <atomic>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -128,6 +130,48 @@ TEST_CASE("An accepted socket's slot does not displace the early slot that it st
     CHECK(alias != early);
     CHECK((early->head.cookie & ~COOKIE_ON_NOTICE) == identity);
     CHECK(limpet_alias_of(&alias->head) == number_of(early) + 1);
+}
+
+TEST_CASE("Two CPUs that open a connection at once get the same slot, while others come and go in its set")
+{
+    constexpr int kRounds = 20'000;
+    OneSet set;
+    std::array<uint64_t, kRounds> cookies{};
+    std::array<std::array<const limpet_connection*, kRounds>, 2> slots{};
+    std::array<uint64_t, 8> neighbours{};
+    std::ranges::generate(cookies, [&] { return set.cookie(); });
+    std::ranges::generate(neighbours, [&] { return set.cookie(); });
+    std::atomic<int> arrived = 0;
+    std::atomic<bool> is_over = false;
+    int twice = 0;
+
+    const auto meet = [&](int times) {
+        for (++arrived; arrived < 2 * times;) {}
+    };
+    const auto open_all = [&](int cpu) {
+        for (int round = 0; round < kRounds; ++round) {
+            meet(2 * round + 1);
+            slots[cpu][round] = open_connection(cookies[round], 0);
+            meet(2 * round + 2);
+            if (cpu == 0) {
+                twice += ways_of(cookies[round]) > 1;
+                close_connection(cookies[round]);
+            }
+        }
+    };
+    std::thread others([&] {
+        for (size_t i = 0; !is_over; i = (i + 1) % neighbours.size()) {
+            if (open_connection(neighbours[i], 0) != nullptr)
+                close_connection(neighbours[i]);
+        }
+    });
+    std::thread second([&] { open_all(1); });
+    open_all(0);
+    second.join();
+    is_over = true;
+    others.join();
+    CHECK(twice == 0);
+    CHECK((slots[0] == slots[1])); // in brackets: not printed
 }
 
 TEST_CASE("A slot whose alias is gone stands for itself when it is opened again")

@@ -48,6 +48,19 @@ class BadLinkTest(CorpusCase):
         self.load()
         self.assertGreater(self.cable.tcp_counter("TCPOFOQueue"), 20)
 
+    @case("network", "Go net/http, a connection to each upload; one packet in eight is overtaken, each way", "Go net/http",
+          "server's log")
+    def test_first_packets_that_are_overtaken(self):
+        self.cable.reorder()
+        server = self.start_server(GoServer, wrapper=self.cable.server_end.wrapper, address=SERVER_ADDRESS)
+        agent = self.start_agent()
+        result = clients.go_client(server.url("/post"), 2000, 20, keep_alive=False, method="POST", body_bytes=30_000,
+                                   wrapper=self.cable.client_end.wrapper)
+        self.assertEqual((result.answered, result.failed), (2000, 0), result.output)
+        self.assert_log_counts(server, {("POST", "200"): 2000})
+        self.assert_counts_equal_log(agent, server)
+        self.assertGreater(self.cable.tcp_counter("TCPOFOQueue"), 2000)
+
     @case("network", "h2load, Go net/http; packets are overtaken, come twice, or are lost (1 %), each way", "Go net/http",
           "server's log")
     def test_packets_reordered_duplicated_and_lost(self):

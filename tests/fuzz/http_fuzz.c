@@ -62,10 +62,8 @@ static void deliver(uint32_t direction, uint32_t from, uint32_t to, uint32_t fla
     __u8 verdict = slot.head.verdict;
     uint64_t time_ns = bpf_ktime_get_ns();
 
-    if (verdict == LIMPET_VERDICT_NOBODY || (verdict == LIMPET_VERDICT_UNDECIDED && !slot.head.tries--)) {
-        slot.head.verdict = LIMPET_VERDICT_NOBODY;
+    if (verdict == LIMPET_VERDICT_NOBODY)
         return;
-    }
     tcp.rcv_nxt = FIRST_SEQUENCE + streams[INGRESS].got;
     tcp.bytes_received = streams[INGRESS].got;
     tcp.snd_una = FIRST_SEQUENCE + streams[EGRESS].got;

@@ -24,7 +24,7 @@ namespace {
 constexpr uint32_t kHistogramWords = 24;        // sum and 23 buckets, see limpet/histogram.bpf.h
 constexpr size_t kSegmentBytes = 3000;          // BPF_PROG_TEST_RUN takes less than a page
 constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early in every test
-constexpr uint8_t kTries = 4;                   // TRIES_IF_FRESH in tap.bpf.c
+constexpr uint8_t kTries = 4;                   // TRIES_IF_FRESH in connection_table.bpf.h
 constexpr uint32_t kUndecided = 4;              // LIMPET_SEGMENT_UNDECIDED
 constexpr uint32_t kEgress = 8;                 // LIMPET_SEGMENT_EGRESS
 const char* const kMethods[] = {"_OTHER", "GET",     "HEAD",    "POST",  "PUT",
@@ -155,7 +155,7 @@ void Connection::send(From side, std::string_view payload, uint8_t flags, uint64
 void Connection::send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags, uint64_t time_ns)
 {
     const bool is_ingress = (side == From::kClient) == is_server_;
-    const int owner = ask_tap();
+    const int owner = verdict();
     if (owner == 255)
         return; // the tap would not call the parser
     const std::vector<unsigned char> packet = tcp_packet(payload, kFirstSequence + offset, side == From::kServer);
@@ -216,21 +216,6 @@ limpet_connection Connection::state() const
 int Connection::verdict() const
 {
     return state().head.verdict;
-}
-
-int Connection::ask_tap()
-{
-    limpet_connection connection = state();
-
-    if (connection.head.verdict != 0)
-        return connection.head.verdict;
-    if (connection.head.tries == 0)
-        connection.head.verdict = 255;
-    else
-        connection.head.tries--;
-    if (bpf_map_update_elem(probe_.map_fd("limpet_connections"), &slot_, &connection, BPF_ANY))
-        throw failure("write limpet_connections");
-    return connection.head.verdict;
 }
 
 } // namespace limpet::test

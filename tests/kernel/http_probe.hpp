@@ -95,8 +95,6 @@ public:
     [[nodiscard]] uint32_t slot() const { return slot_; }
 
 private:
-    // Whose the next segment is, as the tap decides it: undecided connections are shown to parsers a few times only.
-    [[nodiscard]] int ask_tap();
     [[nodiscard]] const char* table() const { return is_server_ ? "http_server" : "http_client"; }
 
     const HttpProbe& probe_;

@@ -12,10 +12,11 @@
  *
  * While nobody owns a connection (`LIMPET_SEGMENT_UNDECIDED`), each parser in turn looks at the first bytes and calls
  *     limpet_claim()      this connection is mine; handle this segment as well
- *     limpet_decline()    not mine, let the next parser look; does not return when there is one
- *     limpet_judge_later()  out of order, ask me again
+ *     limpet_pass_on()    not mine, let the next parser look; does not return when there is one
  *     limpet_hand_off()   nobody needs to look at this connection again (it has become a tunnel, or is encrypted)
- * The owner may decline later, when the answer does not look as expected: evidence from both directions.
+ * The owner may decline later (limpet_decline), when the answer does not look as expected: evidence from both directions. Who
+ * keeps anything in the state of a connection owns it: a parser that cannot tell yet, as where a segment has overtaken the first
+ * one, claims, and declines if need be.
  *
  * Runs nest and run side by side: both directions of one connection may run on two CPUs at once, and ingress may
  * interrupt egress on one CPU. Write only your direction's part of the state; keep no per-CPU scratch.
@@ -140,8 +141,9 @@ __noinline int limpet_wait(struct limpet_connection *connection)
 }
 
 /* Received segments of one connection may pass on two CPUs at once, where the network reorders them or steers them anew: a parser
- * enters before it looks at the state and leaves before it returns or declines. What is sent is in order, by the socket's
- * lock. Returns 0 where it has waited in vain: the segment is then unseen, and counted so. */
+ * enters before it looks at the state and leaves before it returns or passes on. What is sent is in order, by the socket's
+ * lock. Returns 0 where it has waited in vain: the segment is then unseen, and counted so. What limpet_segment_of has said of an
+ * undecided connection may have changed meanwhile: see limpet_is_for_us. */
 static __always_inline int limpet_enter(struct limpet_connection *connection, __u32 is_egress)
 {
     return is_egress || limpet_try_to_enter(connection) || limpet_wait(connection);
@@ -161,20 +163,51 @@ static __always_inline __u64 limpet_cookie_of(const struct limpet_connection_hea
     return head->cookie & ~LIMPET_COOKIE_MARKS;
 }
 
+static __always_inline int limpet_is_decided(__u32 verdict)
+{
+    return verdict == LIMPET_VERDICT_NOBODY || verdict - 1 < LIMPET_MAX_PARSERS - 1;
+}
+
+/* `verdict` and what stands behind it change together, and only from what they were: both directions may decide at once. */
+static __always_inline __u32 limpet_verdict_word(const struct limpet_connection_head *head)
+{
+    return *(const volatile __u32 *)(const void *)&head->verdict;
+}
+
+static __always_inline int limpet_exchange_verdict(struct limpet_connection_head *head, __u32 seen, __u32 next)
+{
+    return __sync_val_compare_and_swap((__u32 *)(void *)&head->verdict, seen, next) == seen;
+}
+
+#define LIMPET_VERDICT_OF(word) ((word) & 0xff)
+#define LIMPET_TRIES_OF(word) ((word) >> 8 & 0xff)
+#define LIMPET_VERDICT_WORD(word, verdict, tries) (((word) & ~0xffffU) | (tries) << 8 | (verdict))
+
+/* For parsers that enter, once they have: another CPU may have decided the connection since the tap looked. Returns 0 where it is
+ * not this parser's to look at any more; where it has become this parser's own, the segment is told so. */
+static __always_inline int limpet_is_for_us(struct __sk_buff *skb, const struct limpet_connection *connection)
+{
+    __u32 undecided = LIMPET_SEGMENT_UNDECIDED << LIMPET_SEGMENT_FLAGS_SHIFT;
+    __u32 verdict = LIMPET_VERDICT_OF(limpet_verdict_word(&connection->head));
+
+    if (!(skb->cb[1] & undecided))
+        return verdict == limpet_parser_number;
+    if (verdict == limpet_parser_number)
+        skb->cb[1] &= ~undecided;
+    return verdict == limpet_parser_number || !limpet_is_decided(verdict);
+}
+
+/* Does nothing where somebody was faster. */
 static __always_inline void limpet_claim(struct limpet_connection_head *head)
 {
     struct limpet_stats *stats = limpet_stats_row();
+    __u32 seen = limpet_verdict_word(head), tries = LIMPET_TRIES_OF(seen);
 
+    if (limpet_is_decided(LIMPET_VERDICT_OF(seen)))
+        return;
     if (stats && LIMPET_SALT_IN(stats->values[LIMPET_STAT_CONTROL])) /* connections are, or have been, sampled */
-        head->tries = LIMPET_EPOCH_IN(stats->values[LIMPET_STAT_CONTROL]);
-    head->verdict = limpet_parser_number;
-}
-
-/* This segment came before bytes that stand in front of it: nobody could tell whose it is, and it is none of the few segments
- * after which an undecided connection is nobody's. */
-static __always_inline void limpet_judge_later(struct limpet_connection_head *head)
-{
-    head->tries++;
+        tries = LIMPET_EPOCH_IN(stats->values[LIMPET_STAT_CONTROL]);
+    limpet_exchange_verdict(head, seen, LIMPET_VERDICT_WORD(seen, limpet_parser_number, tries));
 }
 
 static __always_inline void limpet_hand_off(struct limpet_connection_head *head)
@@ -190,12 +223,38 @@ static __always_inline void limpet_clear_state(struct limpet_connection *connect
     __builtin_memset(connection->state, 0, sizeof(connection->state));
 }
 
-/* Clears the state, for the next parser. */
-static __always_inline void limpet_decline(struct __sk_buff *skb, struct limpet_connection *connection)
+/* No parser wants the segment. After a few of them the connection is nobody's. */
+static __always_inline void limpet_refuse(struct limpet_connection_head *head)
 {
-    limpet_clear_state(connection);
-    if (skb->cb[1] >> LIMPET_SEGMENT_FLAGS_SHIFT & LIMPET_SEGMENT_UNDECIDED)
-        bpf_tail_call(skb, &limpet_parsers, limpet_parser_number + 1);
+    __u32 seen = limpet_verdict_word(head), tries = LIMPET_TRIES_OF(seen);
+
+    if (limpet_is_decided(LIMPET_VERDICT_OF(seen)))
+        return;
+    if (tries)
+        limpet_exchange_verdict(head, seen, LIMPET_VERDICT_WORD(seen, LIMPET_VERDICT_OF(seen), tries - 1));
     else
-        connection->head.verdict = LIMPET_VERDICT_UNDECIDED;
+        limpet_exchange_verdict(head, seen, LIMPET_VERDICT_WORD(seen, LIMPET_VERDICT_NOBODY, 0));
+}
+
+/* For the next parser, which finds the state as this one has found it. */
+static __always_inline void limpet_pass_on(struct __sk_buff *skb, struct limpet_connection *connection)
+{
+    bpf_tail_call(skb, &limpet_parsers, limpet_parser_number + 1);
+    limpet_refuse(&connection->head);
+}
+
+/* For a parser that has entered and kept something of the connection, or owns it: clears the state, leaves and passes on. What
+ * comes next of an owned connection is shown to all parsers again. */
+static __always_inline void limpet_decline(struct __sk_buff *skb, struct limpet_connection *connection, __u32 is_egress)
+{
+    __u32 seen = limpet_verdict_word(&connection->head);
+    int is_owned = LIMPET_VERDICT_OF(seen) == limpet_parser_number;
+
+    limpet_clear_state(connection);
+    if (is_owned)
+        limpet_exchange_verdict(&connection->head, seen,
+                                LIMPET_VERDICT_WORD(seen, LIMPET_VERDICT_UNDECIDED, LIMPET_TRIES_OF(seen)));
+    limpet_leave(connection, is_egress);
+    if (!is_owned)
+        limpet_pass_on(skb, connection);
 }

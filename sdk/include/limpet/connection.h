@@ -20,7 +20,7 @@
 struct limpet_connection_head {
     __u64 cookie;     /* of the socket, see limpet_cookie_of; 0: free */
     __u8 verdict;     /* 1…15 the owner's number, 255 nobody, else undecided */
-    __u8 tries;       /* segments that parsers will still be shown while nobody owns the connection; then an epoch */
+    __u8 tries;       /* segments that parsers may still refuse before the connection is nobody's; then an epoch */
     __u16 generation; /* differs from that of the slot's last user */
     __u16 other;      /* another slot: see limpet_alias_of and LIMPET_PEER; 0: none */
     __u16 workload;   /* number of the workload that owns the socket; 0: unknown. Beside an alias: its generation */
