@@ -2,7 +2,6 @@
 #include "bpf_metrics.hpp"
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <set>
 #include <tuple>
@@ -277,15 +276,21 @@ private:
         mistake(metric.source, "its bounds \"" + variable + "\" are not declared; LIMPET_BOUNDS(" + variable + ", …)");
     }
 
-    // Where another number of the row lies, for the options per= and while=.
-    std::optional<uint32_t> number_in_row(const RowMetric& metric, const btf_type* row, const std::string& option)
+    // Where another member of the row lies, for the options per=, while= and plus=.
+    std::optional<uint32_t> member_of_row(const RowMetric& metric, const btf_type* row, const std::string& option,
+                                          uint32_t size_bytes, const char* what)
     {
         const std::string name = option.substr(option.find('=') + 1);
         for (uint32_t i = 0; i < btf_vlen(row); ++i)
-            if (name == name_at(btf_members(row)[i].name_off) && size_of(btf_members(row)[i].type) == sizeof(uint64_t))
+            if (name == name_at(btf_members(row)[i].name_off) && size_of(btf_members(row)[i].type) == size_bytes)
                 return btf_member_bit_offset(row, i) / 8;
-        mistake(metric.source, "option \"" + option + "\" names no number of 8 bytes in its struct");
+        mistake(metric.source, "option \"" + option + "\" names no " + what + " in its struct");
         return std::nullopt;
+    }
+
+    std::optional<uint32_t> number_in_row(const RowMetric& metric, const btf_type* row, const std::string& option)
+    {
+        return member_of_row(metric, row, option, sizeof(uint64_t), "number of 8 bytes");
     }
 
     bool has_variable(const std::string& name) const
@@ -307,12 +312,16 @@ private:
                 metric.per_offset_bytes = number_in_row(metric, row, option);
             else if (option.starts_with("while=") && metric.kind != MetricKind::kHistogram)
                 metric.while_offset_bytes = number_in_row(metric, row, option);
+            else if (option.starts_with("plus=") && metric.kind == MetricKind::kHistogram)
+                metric.plus_offset_bytes =
+                    member_of_row(metric, row, option, kHistogramSizeBytes, "struct limpet_histogram");
             else if (option.starts_with("if=") && has_variable(option.substr(3)))
                 metric.switch_variable = option.substr(3);
             else if (!option.empty())
                 mistake(metric.source, "option \"" + option +
                                            "\" is none of without=<label>, with=<label>:<value>, per=<member> (of "
-                                           "gauges), while=<member> (of gauges and counters) and if=<variable>");
+                                           "gauges), while=<member> (of gauges and counters), plus=<member> (of "
+                                           "histograms) and if=<variable>");
         }
         for (uint32_t i = 0; i < layout.labels.size(); ++i)
             if (without.erase(layout.labels[i].name) == 0)
@@ -327,34 +336,6 @@ private:
     BpfMetrics found_;
     std::vector<std::string> mistakes_;
 };
-
-MetricDeclaration declaration_of(const SeriesLayout& layout, const RowMetric& metric, const BpfMetrics& all)
-{
-    MetricDeclaration declaration{
-        metric.name, metric.kind, std::string(find_unit(metric.unit)->exported), metric.help, {}, "", metric.source};
-    declaration.labels = label_names(layout, metric);
-    for (const BoundsVariable& bounds : all.bounds)
-        if (bounds.variable == metric.bounds_variable)
-            declaration.bounds_config_key = bounds.config_key;
-    return declaration;
-}
-
-// By name; one that several rows have, with the labels of each.
-std::vector<MetricDeclaration> joined(std::vector<MetricDeclaration> all)
-{
-    std::map<std::string, MetricDeclaration> by_name;
-    for (const MetricDeclaration& declaration : all) {
-        const auto [first, is_new] = by_name.try_emplace(declaration.name, declaration);
-        std::vector<std::string>& labels = first->second.labels;
-        for (const std::string& label : declaration.labels)
-            if (!is_new && std::find(labels.begin(), labels.end(), label) == labels.end())
-                labels.push_back(label);
-    }
-    all.clear();
-    for (auto& [name, declaration] : by_name)
-        all.push_back(std::move(declaration));
-    return all;
-}
 
 } // namespace
 
@@ -371,6 +352,11 @@ const char* to_string(MetricKind kind)
     return "unknown";
 }
 
+std::string_view exported_unit(const RowMetric& metric)
+{
+    return find_unit(metric.unit)->exported;
+}
+
 Result<BpfMetrics> read_bpf_metrics(std::span<const std::byte> object)
 {
     if (object.empty())
@@ -383,18 +369,6 @@ Result<BpfMetrics> read_bpf_metrics(std::span<const std::byte> object)
     if (!types)
         return Error{0, "the BPF object has no BTF; compile it with clang -g and strip only debug sections"};
     return Reader(opened.get(), types).read();
-}
-
-Result<std::vector<MetricDeclaration>> declared_metrics(std::span<const std::byte> object)
-{
-    const Result<BpfMetrics> metrics = read_bpf_metrics(object);
-    if (!metrics)
-        return metrics.error();
-    std::vector<MetricDeclaration> all;
-    for (const SeriesLayout& layout : metrics->tables)
-        for (const RowMetric& metric : layout.metrics)
-            all.push_back(declaration_of(layout, metric, *metrics));
-    return joined(std::move(all));
 }
 
 } // namespace limpet

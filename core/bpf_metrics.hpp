@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "result.hpp"
@@ -21,17 +22,6 @@ enum class MetricKind { kCounter, kGauge, kHistogram };
 
 // "counter", "gauge" or "histogram".
 [[nodiscard]] const char* to_string(MetricKind kind);
-
-// One exported metric, for people: `limpet plugin info` and the generated docs.
-struct MetricDeclaration {
-    std::string name;
-    MetricKind kind = MetricKind::kCounter;
-    std::string unit; // as exported: "seconds", "bytes" or "1"
-    std::string help;
-    std::vector<std::string> labels; // container_id and service_name included where they apply
-    std::string bounds_config_key;   // histograms: the config key that sets the bucket bounds
-    std::string source;              // "struct http_server_row.duration": where it is declared
-};
 
 enum class LabelDecoder { kWorkload, kUint, kNonzero, kIp, kAddress, kText, kTextOf, kEnum };
 
@@ -64,8 +54,12 @@ struct RowMetric {
     // Of another number of the row: what a gauge is divided by, and what a sample needs to be there. No sample where it is 0.
     std::optional<uint32_t> per_offset_bytes = std::nullopt;
     std::optional<uint32_t> while_offset_bytes = std::nullopt;
+    std::optional<uint32_t> plus_offset_bytes = std::nullopt; // of another histogram of the row, which is added
     std::string switch_variable = {}; // in .rodata: where it is 0, the metric is off. "": always on
 };
+
+// "seconds", "bytes" or "1".
+[[nodiscard]] std::string_view exported_unit(const RowMetric& metric);
 
 // One LIMPET_SERIES table.
 struct SeriesLayout {
@@ -111,8 +105,5 @@ struct BpfMetrics {
 // member: a name that Prometheus does not take, a counter without "_total", a unit that the name does not end in, a label
 // twice, bounds that are not declared, a member of the wrong type.
 [[nodiscard]] Result<BpfMetrics> read_bpf_metrics(std::span<const std::byte> object);
-
-// The same as a list of exported metrics, sorted by name. An empty object has none.
-[[nodiscard]] Result<std::vector<MetricDeclaration>> declared_metrics(std::span<const std::byte> object);
 
 } // namespace limpet

@@ -6,10 +6,10 @@
 #include <fcntl.h>
 
 #include "agent.hpp"
-#include "bpf_metrics.hpp"
 #include "bpf_object.hpp"
 #include "duration.hpp"
 #include "manifest.hpp"
+#include "metric_declarations.hpp"
 #include "owned_fd.hpp"
 #include "plugin_file.hpp"
 #include "probe_value.hpp"

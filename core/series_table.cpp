@@ -230,10 +230,15 @@ bool SeriesTable::fill_histogram(prometheus::ClientMetric::Histogram& histogram,
     const RowMetric& metric = layout_.metrics[index];
     const std::vector<double>& bounds = bounds_of_metric_[index];
     std::array<uint64_t, 1 + kBuckets> totals{}; // struct limpet_histogram: sum, buckets
-    for_each_shard(group, [&](const std::byte* row) {
-        for (size_t i = 0; i < totals.size(); ++i)
-            totals[i] += read_once<uint64_t>(row + metric.offset_bytes + i * sizeof(uint64_t));
-    });
+    const auto add = [&](uint32_t offset_bytes) {
+        for_each_shard(group, [&](const std::byte* row) {
+            for (size_t i = 0; i < totals.size(); ++i)
+                totals[i] += read_once<uint64_t>(row + offset_bytes + i * sizeof(uint64_t));
+        });
+    };
+    add(metric.offset_bytes);
+    if (metric.plus_offset_bytes)
+        add(*metric.plus_offset_bytes);
     histogram.bucket.reserve(bounds.size() + 1);
     uint64_t cumulative = 0;
     for (size_t bucket = 0; bucket < kBuckets; ++bucket) {

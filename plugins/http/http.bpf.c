@@ -4,7 +4,7 @@
  *
  * Hooks   the tap's parsers for both directions (tail-called per segment with payload, FIN or RST);
  *         tp_btf/inet_sock_set_state for connections that end without an answer, cgroup/sock_release for clients that give up.
- * Maps    state in the connections of the tap; http_server_* and http_client_* with 1,024 rows each: 0.4 MB a shard each.
+ * Maps    state in the connections of the tap; http_server_* and http_client_* with 1,024 rows each: 0.6 MB a shard each.
  * Cost    a head that is the one before it is copied, hashed and not read (http_plain.bpf.h); of others one window of up to 256
  *         bytes after another. Bodies are passed over by their length, unread.
  * Kernel  5.15.

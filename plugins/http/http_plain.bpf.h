@@ -126,7 +126,7 @@ static __always_inline int is_repeated(struct __sk_buff *skb, const struct http_
 
 /* The last byte of the only response that is waited for. Its size is 0, whatever the head announces, where no body is behind it. */
 static __always_inline void end_plain_response(struct http_connection *connection, __u32 direction,
-                                               struct both_histograms *row, const struct outcome *outcome,
+                                               struct histograms *row, const struct outcome *outcome,
                                                const struct limpet_segment *segment)
 {
     struct http_half *half = &connection->halves[direction & 1];
@@ -163,7 +163,7 @@ static __always_inline int take_plain(struct __sk_buff *skb, struct http_connect
 {
     struct http_half *half = &connection->halves[direction & 1];
     struct http_head *head = &connection->heads[direction & 1];
-    struct both_histograms *row = NULL;
+    struct histograms *row = NULL;
     struct outcome outcome;
     __u32 is_start = half->state == STATE_START;
     __s64 left;

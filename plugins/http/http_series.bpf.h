@@ -31,10 +31,11 @@ _Static_assert(sizeof(struct server_key) == 8, "no padding");
 
 struct server_row {
     LIMPET_HISTOGRAM(duration, duration_bounds, "http_server_request_duration_seconds", "ns",
-                     "Time from a request's first byte to the last byte of its response, at the server.", "");
+                     "Time from a request's first byte to the last byte of its response, at the server.", "plus=both");
     LIMPET_HISTOGRAM(first_byte, duration_bounds, "http_server_time_to_first_byte_seconds", "ns",
                      "Time from a request's first byte to the first byte of its response, at the server.",
-                     "without=error_type;if=first_bytes_are_on");
+                     "without=error_type;if=first_bytes_are_on;plus=both");
+    struct limpet_histogram both; /* of responses that were one segment: they have one time */
 };
 
 LIMPET_SERIES(http_server, struct server_key, struct server_row, 1024)
@@ -52,10 +53,11 @@ _Static_assert(sizeof(struct client_key) == 28, "no padding");
 
 struct client_row {
     LIMPET_HISTOGRAM(duration, duration_bounds, "http_client_request_duration_seconds", "ns",
-                     "Time from a request's first byte to the last byte of its response, at the client.", "");
+                     "Time from a request's first byte to the last byte of its response, at the client.", "plus=both");
     LIMPET_HISTOGRAM(first_byte, duration_bounds, "http_client_time_to_first_byte_seconds", "ns",
                      "Time from a request's first byte to the first byte of its response, at the client.",
-                     "without=error_type;if=first_bytes_are_on");
+                     "without=error_type;if=first_bytes_are_on;plus=both");
+    struct limpet_histogram both; /* of responses that were one segment: they have one time */
 };
 
 LIMPET_SERIES(http_client, struct client_key, struct client_row, 1024)
@@ -117,18 +119,19 @@ static __always_inline __u32 row_key(const struct http_connection *connection, c
            outcome->method | 0x80;
 }
 
-/* Rows of both tables begin alike, so that one piece of code counts in either. */
-struct both_histograms {
+/* Rows of both tables are alike, so that one piece of code counts in either. */
+struct histograms {
     struct limpet_histogram duration;
     struct limpet_histogram first_byte;
+    struct limpet_histogram both;
 };
-_Static_assert(sizeof(struct both_histograms) == sizeof(struct server_row) &&
-                   sizeof(struct both_histograms) == sizeof(struct client_row),
-               "rows hold these two and nothing else");
+_Static_assert(sizeof(struct histograms) == sizeof(struct server_row) &&
+                   sizeof(struct histograms) == sizeof(struct client_row),
+               "rows hold these and nothing else");
 
 /* The connection's cached row, on this CPU, when it is the outcome's; else NULL. */
-static __always_inline struct both_histograms *cached_row(const struct http_connection *connection,
-                                                          const struct outcome *outcome, __u32 response_direction)
+static __always_inline struct histograms *cached_row(const struct http_connection *connection,
+                                                     const struct outcome *outcome, __u32 response_direction)
 {
     __u32 row = connection->row;
 
@@ -141,8 +144,8 @@ static __always_inline struct both_histograms *cached_row(const struct http_conn
 }
 
 /* The same once it has been found: the overflow row's where it was taken back. */
-static __always_inline struct both_histograms *row_of_connection(const struct http_connection *connection,
-                                                                 __u32 response_direction)
+static __always_inline struct histograms *row_of_connection(const struct http_connection *connection,
+                                                            __u32 response_direction)
 {
     return response_direction == EGRESS ? (void *)http_server_row(connection->row)
                                         : (void *)http_client_row(connection->row);
@@ -182,17 +185,22 @@ static __noinline void find_row(struct http_connection *connection, const struct
 }
 
 /* Counts an outcome in its row. */
-static __always_inline void count_in(struct both_histograms *row, const struct outcome *outcome, __u32 level)
+static __always_inline void count_in(struct histograms *row, const struct outcome *outcome, __u32 level)
 {
-    __u32 bucket, shift = limpet_weight_shift(level);
+    __u32 bucket, has_first_byte, shift = limpet_weight_shift(level);
 
     if (!row)
         return;
+    has_first_byte =
+        first_bytes_are_on && outcome->first_byte_ns != NO_FIRST_BYTE && level < LIMPET_LEVEL_NO_FIRST_BYTE;
     bucket = limpet_bucket(duration_bounds, outcome->duration_ns);
-    limpet_observe_weighted(&row->duration, bucket, outcome->duration_ns, shift);
-    if (!first_bytes_are_on || outcome->first_byte_ns == NO_FIRST_BYTE || level >= LIMPET_LEVEL_NO_FIRST_BYTE)
+    if (has_first_byte && outcome->first_byte_ns == outcome->duration_ns) {
+        limpet_observe_weighted(&row->both, bucket, outcome->duration_ns, shift);
         return;
-    if (outcome->first_byte_ns != outcome->duration_ns)
-        bucket = limpet_bucket(duration_bounds, outcome->first_byte_ns);
+    }
+    limpet_observe_weighted(&row->duration, bucket, outcome->duration_ns, shift);
+    if (!has_first_byte)
+        return;
+    bucket = limpet_bucket(duration_bounds, outcome->first_byte_ns);
     limpet_observe_weighted(&row->first_byte, bucket, outcome->first_byte_ns, shift);
 }

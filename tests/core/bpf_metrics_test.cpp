@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "bpf_metrics.hpp"
+#include "metric_declarations.hpp"
 #include "metric_names.hpp"
 #include "object_file.hpp"
 
@@ -38,7 +39,7 @@ TEST_CASE("a table is read with its labels, where they lie and how they are deco
     CHECK(table.key_size_bytes == 28);
     CHECK(table.slot_size_bytes == 40);
     CHECK(table.used_offset_bytes == 28);
-    CHECK(table.row_size_bytes == 248);
+    CHECK(table.row_size_bytes == 440);
 
     REQUIRE(table.labels.size() == 6);
     CHECK(table.labels[0].decoder == LabelDecoder::kWorkload);
@@ -65,6 +66,7 @@ TEST_CASE("a row's metrics are read with unit, place, options and bounds; untagg
     CHECK(delay.offset_bytes == 0);
     CHECK(delay.bounds_variable == "delay_bounds");
     CHECK(delay.source == "struct every_row.delay");
+    CHECK(delay.plus_offset_bytes == 248);
 
     const RowMetric& sent = metric_named(table, "every_sent_bytes_total");
     CHECK(sent.kind == MetricKind::kCounter);
@@ -141,6 +143,7 @@ TEST_CASE("every mistake is reported at once, with struct and member")
           "struct wrong_row.lonely: option \"per=nobody\" names no number of 8 bytes",
           "struct wrong_row.narrowed: option \"while=narrow\" names no number of 8 bytes",
           "struct wrong_row.boundless: its bounds \"no_bounds\" are not declared",
+          "struct wrong_row.boundless: option \"plus=count\" names no struct limpet_histogram",
           "struct wrong_row.reserved: \"limpet_wrong_total\" begins with \"limpet_\"",
           "struct wrong_row.lines: its help text must be one line",
           "struct wrong_row.double_label: has two labels \"twice\"",

@@ -29,7 +29,8 @@ struct every_key {
 };
 
 struct every_row {
-    LIMPET_HISTOGRAM(delay, delay_bounds, "every_delay_seconds", "ns", "How long it took.", "if=delays_are_on");
+    LIMPET_HISTOGRAM(delay, delay_bounds, "every_delay_seconds", "ns", "How long it took.",
+                     "if=delays_are_on;plus=others");
     LIMPET_COUNTER(sent, "every_sent_bytes_total", "bytes", "Bytes sent.", "without=error_type;with=role:client");
     LIMPET_COUNTER(received, "every_received_bytes_total", "bytes", "Bytes received.", "without=error_type");
     LIMPET_GAUGE(open, "every_open", "1", "Open now.",
@@ -39,6 +40,7 @@ struct every_row {
     LIMPET_GAUGE(mean, "every_mean_seconds", "us", "Mean delay.", "per=untagged");
     LIMPET_COUNTER(resent, "every_sent_bytes_total", "bytes", "Bytes sent.",
                    "without=error_type;without=method;with=resent:yes;while=resent");
+    struct limpet_histogram others;
 };
 
 LIMPET_SERIES(every, struct every_key, struct every_row, 64)

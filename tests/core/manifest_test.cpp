@@ -128,7 +128,7 @@ unit = "seconds"
 help = "h"
 )") == R"(exec.so: manifest: name: is missing; write name = "…"
 exec.so: manifest:2:11: version: "1" is not a semantic version such as "1.0.0"
-exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.4"
+exec.so: manifest:3:7: abi: "one" is not an ABI version; write "1.5"
 exec.so: manifest:6:16: kernel.capabilities: unknown capability "CAP_BFP"; did you mean 'CAP_BPF'?
 exec.so: manifest:8:10: limits.shards: must be 1, 2, 4 or 8
 exec.so: manifest:10:7: config[0].key: 'enabled' is a key that every probe has; choose another name

@@ -25,7 +25,7 @@ struct wrong_row {
     LIMPET_COUNTER(mean, "wrong_mean_total", "1", "A counter that is a mean.", "per=count");
     LIMPET_GAUGE(lonely, "wrong_lonely", "1", "Divided by nothing.", "per=nobody");
     LIMPET_GAUGE(narrowed, "wrong_narrowed", "1", "There while something narrow is.", "while=narrow");
-    LIMPET_HISTOGRAM(boundless, no_bounds, "wrong_delay_seconds", "ns", "Bounds that nobody declared.", "");
+    LIMPET_HISTOGRAM(boundless, no_bounds, "wrong_delay_seconds", "ns", "Bounds that nobody declared.", "plus=count");
     LIMPET_COUNTER(reserved, "limpet_wrong_total", "1", "A name of the agent's.", "");
     LIMPET_COUNTER(lines, "wrong_lines_total", "1", "Two\nlines.", "");
     LIMPET_COUNTER(double_label, "wrong_double_total", "1", "A constant named as a label is.", "with=twice:x");

@@ -190,7 +190,7 @@ TEST_CASE("Other ABIs are refused before any code runs, each with its message")
     CHECK_THAT(open_error(test_probe("next_major")),
                Contains("is built for another ABI: it has 2.0, this agent needs 1.x"));
     CHECK_THAT(open_error(test_probe("newer_minor")),
-               Contains("needs a newer agent: it has ABI 1.99, this agent offers 1.4"));
+               Contains("needs a newer agent: it has ABI 1.99, this agent offers 1.5"));
 }
 
 TEST_CASE("A descriptor that contradicts the manifest is refused")

@@ -35,6 +35,8 @@ struct Row {
     uint64_t delay_buckets[23];
     uint64_t count;
     int64_t open;
+    uint64_t more_sum_ns;
+    uint64_t more_buckets[23];
 };
 constexpr uint32_t kRows = 200;
 constexpr uint32_t kShards = 2;
@@ -161,6 +163,24 @@ TEST_CASE("a histogram is the sum of its shards, cumulative, with the configured
     CHECK(sample.histogram.bucket[1].cumulative_count == 9);
     CHECK(sample.histogram.bucket[2].cumulative_count == 9);
     CHECK(sample.histogram.bucket[3].cumulative_count == 10);
+}
+
+TEST_CASE("what two histograms have in common is part of both")
+{
+    SeriesLayout both = layout();
+    both.metrics[0].plus_offset_bytes = offsetof(Row, more_sum_ns);
+    Table test(both);
+    const uint32_t row = test.add_row({0, 200, 1, 0});
+    test.shard(row, 0).delay_buckets[1] = 3;
+    test.shard(row, 0).delay_sum_ns = 1'500'000'000;
+    test.shard(row, 1).more_buckets[0] = 4;
+    test.shard(row, 1).more_sum_ns = 500'000'000;
+
+    const auto sample = test.collect()[0].metric[0];
+    CHECK(sample.histogram.sample_count == 7);
+    CHECK(sample.histogram.sample_sum == 2.0);
+    CHECK(sample.histogram.bucket[0].cumulative_count == 4);
+    CHECK(sample.histogram.bucket[1].cumulative_count == 7);
 }
 
 TEST_CASE("rows that differ only in a label that a metric leaves out are added up")

@@ -175,10 +175,10 @@ static uint64_t requests_of(const struct limpet_histogram *histogram)
     return count;
 }
 
-static void add_row(struct counts *counts, const struct limpet_histogram *duration,
-                    const struct limpet_histogram *first_byte, const void *key_head, __u8 error)
+static void add_row(struct counts *counts, const struct histograms *row, const void *key_head, __u8 error)
 {
-    uint64_t count = requests_of(duration), first_bytes = requests_of(first_byte), head;
+    uint64_t both = requests_of(&row->both), count = requests_of(&row->duration) + both,
+             first_bytes = requests_of(&row->first_byte) + both, head;
 
     memcpy(&head, key_head, sizeof(head));
     *(error ? &counts->failed : &counts->answered) += count;
@@ -186,10 +186,10 @@ static void add_row(struct counts *counts, const struct limpet_histogram *durati
     counts->hash += (head * 0x9e3779b97f4a7c15ULL ^ head >> 29) * count; /* of the rows, in any order */
     if (first_bytes > count)
         fail("has more first bytes than requests", first_bytes, count);
-    if (duration->sum > count * now_ns)
-        fail("has durations longer than the time that passed", duration->sum, count * now_ns);
-    if (first_byte->sum > duration->sum)
-        fail("has first bytes behind last ones", first_byte->sum, duration->sum);
+    if (row->duration.sum + row->both.sum > count * now_ns)
+        fail("has durations longer than the time that passed", row->duration.sum, count * now_ns);
+    if (row->first_byte.sum > row->duration.sum)
+        fail("has first bytes behind last ones", row->first_byte.sum, row->duration.sum);
 }
 
 static void add_sizes(struct counts *counts, const struct limpet_histogram *request,
@@ -206,10 +206,8 @@ static struct counts read_counts(void)
     struct counts counts = {0};
 
     for (uint32_t i = 0; i <= KEYS_AT_MOST; i++) {
-        add_row(&counts, &server_rows[i].duration, &server_rows[i].first_byte, &server_keys[i].key,
-                server_keys[i].key.error);
-        add_row(&counts, &client_rows[i].duration, &client_rows[i].first_byte, &client_keys[i].key,
-                client_keys[i].key.error);
+        add_row(&counts, (const void *)&server_rows[i], &server_keys[i].key, server_keys[i].key.error);
+        add_row(&counts, (const void *)&client_rows[i], &client_keys[i].key, client_keys[i].key.error);
         add_sizes(&counts, &server_sizes_rows[i].request, &server_sizes_rows[i].response);
         add_sizes(&counts, &client_sizes_rows[i].request, &client_sizes_rows[i].response);
     }

@@ -47,8 +47,9 @@ struct SizesKey {
     uint32_t method;
 };
 
-// Visits the rows of one workload: visit(what the key begins with, the row's words).
-template <typename KeyHead, typename Visit>
+// Visits the rows of one workload: visit(what the key begins with, the words of its two histograms). Of three the last one is
+// added to both, as the agent does (plus= in http_series.bpf.h).
+template <typename KeyHead, size_t kHistograms, typename Visit>
 void for_each_row(const HttpProbe& probe, const std::string& table, uint32_t workload, Visit visit)
 {
     const int index = probe.map_fd((table + "_index").c_str()), rows = probe.map_fd((table + "_rows").c_str());
@@ -63,12 +64,16 @@ void for_each_row(const HttpProbe& probe, const std::string& table, uint32_t wor
         if (head.workload != workload)
             continue;
         uint32_t row = 0; // a generation is above the number
-        std::vector<uint64_t> words(2 * kHistogramWords);
+        std::vector<uint64_t> words(kHistograms * kHistogramWords);
         if (bpf_map_lookup_elem(index, key.data(), &row))
             throw failure("read the index of " + table);
         row &= 0x1ffff;
         if (bpf_map_lookup_elem(rows, &row, words.data()))
             throw failure("read a row of " + table);
+        for (size_t i = 2 * kHistogramWords; i < words.size(); ++i) {
+            words[i - kHistogramWords] += words[i];
+            words[i - 2 * kHistogramWords] += words[i];
+        }
         visit(head, words);
     }
 }
@@ -94,7 +99,7 @@ std::string listed(const Counts& counts, CountOf count_of)
 std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table, uint32_t workload) const
 {
     std::map<std::string, Requests> result;
-    for_each_row<KeyHead>(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
+    for_each_row<KeyHead, 3>(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
         Requests& requests =
             result[std::string(kMethods[head.method]) + " " + std::to_string(head.status) + kErrors[head.error]];
         requests.count += count_of(words);
@@ -107,7 +112,7 @@ std::map<std::string, HttpProbe::Requests> HttpProbe::requests(const char* table
 std::map<std::string, HttpProbe::Sizes> HttpProbe::sizes(const std::string& table, uint32_t workload) const
 {
     std::map<std::string, Sizes> result;
-    for_each_row<SizesKey>(*this, table, workload, [&](const SizesKey& key, const std::vector<uint64_t>& words) {
+    for_each_row<SizesKey, 2>(*this, table, workload, [&](const SizesKey& key, const std::vector<uint64_t>& words) {
         result[std::string(kMethods[key.method]) + " " + std::to_string(key.status)] = {
             count_of(words), words[0], count_of(words, 1), words[kHistogramWords]};
     });
@@ -117,7 +122,7 @@ std::map<std::string, HttpProbe::Sizes> HttpProbe::sizes(const std::string& tabl
 std::map<std::string, uint64_t> HttpProbe::routes(const char* table, uint32_t workload) const
 {
     std::map<std::string, uint64_t> result;
-    for_each_row<KeyHead>(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
+    for_each_row<KeyHead, 3>(*this, table, workload, [&](const KeyHead& head, const std::vector<uint64_t>& words) {
         const uint32_t number = head.route;
         char text[128] = {};
         if (bpf_map_lookup_elem(map_fd("route_texts"), &number, text))

@@ -31,6 +31,8 @@
  *   "with=<label>:<value>"   a constant label; several members of one row may be one metric, told apart by it
  *   "per=<member>"           a gauge that is divided by that member of the row: a mean. No sample where that is 0
  *   "while=<member>"         no sample where that member (it may be the metric's own) is 0; not for histograms
+ *   "plus=<member>"          a histogram to which that one of the row is added, a struct limpet_histogram without a tag of its
+ *                            own: for values that two histograms have in common, which are so counted once
  *   "if=<variable>"          there is no such metric where that number in read-only data is 0. A table without metrics has
  *                            no rows but the first two
  */
