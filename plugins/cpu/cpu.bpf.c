@@ -165,7 +165,8 @@ int BPF_PROG(on_attach, struct cgroup *cgroup, const char *path, struct task_str
     return 0;
 }
 
-/* The last look at its quota: the cgroup may be gone when the thread is. */
+/* Counts here already what has been used, since the kernel frees a thread as late as it likes. The last look at its quota: the
+ * cgroup may be gone when the thread is. */
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(on_exit, struct task_struct *task)
 {
@@ -173,8 +174,10 @@ int BPF_PROG(on_exit, struct task_struct *task)
 
     LIMPET_BEGIN(6, 0);
     thread = thread_of(task);
-    if (thread)
-        count_quota(task, thread->workload);
+    if (!thread)
+        return 0;
+    bring_up_to_date(task, thread);
+    count_quota(task, thread->workload);
     return 0;
 }
 
