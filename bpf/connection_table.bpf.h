@@ -256,12 +256,16 @@ __noinline int is_given_twice(__u64 cookie, __u32 taken)
 {
     struct limpet_connection *connection;
     __u32 place = connection_set(cookie);
+    __u64 holder;
 
     for (int way = 0; way < CONNECTION_WAYS; way++, place += CONNECTION_SETS) {
         connection = limpet_connection_at(place);
-        if (!connection || place + 1 == taken || (holder_of(connection) & ~LIMPET_COOKIE_MARKS) != cookie)
+        if (!connection || place + 1 == taken)
             continue;
-        if (place + 1 < taken || connection_is_open(&connection->head, cookie))
+        holder = holder_of(connection);
+        if ((holder & ~LIMPET_COOKIE_MARKS) != cookie)
+            continue;
+        if (place + 1 < taken || !(holder & COOKIE_OPENING) || connection_is_open(&connection->head, cookie))
             return 1;
     }
     return 0;
