@@ -134,22 +134,22 @@ TEST_CASE("An accepted socket's slot does not displace the early slot that it st
 
 TEST_CASE("Two CPUs that open a connection at once get the same slot, while others come and go in its set")
 {
-    constexpr int kRounds = 20'000;
+    constexpr size_t kRounds = 20'000;
     OneSet set;
     std::array<uint64_t, kRounds> cookies{};
     std::array<std::array<const limpet_connection*, kRounds>, 2> slots{};
     std::array<uint64_t, 8> neighbours{};
     std::ranges::generate(cookies, [&] { return set.cookie(); });
     std::ranges::generate(neighbours, [&] { return set.cookie(); });
-    std::atomic<int> arrived = 0;
+    std::atomic<size_t> arrived = 0;
     std::atomic<bool> is_over = false;
     int twice = 0;
 
-    const auto meet = [&](int times) {
+    const auto meet = [&](size_t times) {
         for (++arrived; arrived < 2 * times;) {}
     };
-    const auto open_all = [&](int cpu) {
-        for (int round = 0; round < kRounds; ++round) {
+    const auto open_all = [&](size_t cpu) {
+        for (size_t round = 0; round < kRounds; ++round) {
             meet(2 * round + 1);
             slots[cpu][round] = open_connection(cookies[round], 0);
             meet(2 * round + 2);

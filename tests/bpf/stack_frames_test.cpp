@@ -23,6 +23,9 @@ constexpr uint32_t kStackBytes = 512;
 constexpr uint32_t kFrameStep = 32;
 constexpr uint32_t kAboveTailCall = 256; // frames above a function that makes one
 
+// Instructions: call, rX = rY, rX += number.
+constexpr uint8_t kCall = BPF_JMP | BPF_CALL, kMove = BPF_ALU64 | BPF_MOV | BPF_X, kAddNumber = 0x07;
+
 struct Function {
     std::string name;
     bool is_entry = false; // a program: in a section of its own kind
@@ -154,7 +157,7 @@ private:
             wanted.section = symbol.st_shndx;
             wanted.instruction = symbol.st_value / sizeof(bpf_insn);
             if (GELF_ST_TYPE(symbol.st_info) == STT_SECTION)
-                wanted.instruction = static_cast<uint64_t>(call.imm + 1);
+                wanted.instruction = static_cast<uint64_t>(call.imm) + 1;
         }
         for (const auto& [symbol, number] : numbers_)
             if (symbol.section == wanted.section && symbol.first == wanted.instruction)
@@ -179,14 +182,14 @@ private:
                 reach(one.off);
             if ((kind == BPF_STX || kind == BPF_ST) && is_frame_pointer[one.dst_reg])
                 reach(one.off);
-            if (one.code == (BPF_JMP | BPF_CALL) && one.src_reg == BPF_PSEUDO_CALL) {
+            if (one.code == kCall && one.src_reg == BPF_PSEUDO_CALL) {
                 if (const std::optional<size_t> callee = target({symbol.section, at}, one))
                     function.callees.push_back(*callee);
-            } else if (one.code == (BPF_JMP | BPF_CALL)) {
+            } else if (one.code == kCall) {
                 function.makes_tail_calls |= one.src_reg == 0 && one.imm == BPF_FUNC_tail_call;
-            } else if (one.code == (BPF_ALU64 | BPF_MOV | BPF_X) && one.off == 0) {
+            } else if (one.code == kMove && one.off == 0) {
                 is_frame_pointer[one.dst_reg] = is_frame_pointer[one.src_reg];
-            } else if (one.code == (BPF_ALU64 | BPF_ADD | BPF_K) && is_frame_pointer[one.dst_reg]) {
+            } else if (one.code == kAddNumber && is_frame_pointer[one.dst_reg]) {
                 reach(one.imm); // as clang writes addresses: r2 = r10, r2 += -96
             } else if (kind == BPF_LDX || kind == BPF_ALU || kind == BPF_ALU64) {
                 is_frame_pointer[one.dst_reg] = false;

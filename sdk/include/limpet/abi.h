@@ -34,7 +34,7 @@ extern "C" {
 #endif
 
 #define LIMPET_ABI_MAJOR 1
-#define LIMPET_ABI_MINOR 5       /* 1: at_scrape in the manifest; 2: name_of; 3: set_variable; 4: if=, 5: plus= in tags */
+#define LIMPET_ABI_MINOR 5 /* 1: at_scrape in the manifest; 2: name_of; 3: set_variable; 4: if=, 5: plus= in tags */
 #define LIMPET_MAGIC 0x4c4d5054u /* "LMPT" */
 #define LIMPET_ENTRY_NAME "limpet_plugin_v1"
 #define LIMPET_MANIFEST_SECTION ".limpet.manifest"
