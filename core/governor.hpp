@@ -68,10 +68,11 @@ public:
     [[nodiscard]] double connections() const { return connections_; }
     // Everything that may be left out is, and the limit is not kept all the same.
     [[nodiscard]] bool is_exhausted() const;
-    // So near that prices have to be new: they change with the load and with what is counted. `share`: by old prices.
+    // So near that prices have to be new: they change with the load and with what is counted. `share`: by old prices, which may be
+    // half of those that a load has which begins.
     [[nodiscard]] bool is_near(double share) const
     {
-        return limit_ > 0 && (level_ > level::kAll || share > limit_ / 2);
+        return limit_ > 0 && (level_ > level::kAll || share > limit_ / 4);
     }
 
 private:

@@ -22,7 +22,7 @@ LAST_EXACT_LEVEL = 5
 FEW_CONNECTIONS = 15  # twice: those of the load before count for ten seconds
 PAUSED = 15
 MOST_OF_LIMIT = 1.15
-NEAR = 1.8  # times what something costs: a limit at which it is measured twice a second, and nothing left out
+NEAR = 3.6  # times what something costs: a limit at which it is measured twice a second, and nothing left out
 SECONDS_UNTIL_KEPT = 2.5  # two, and what a busy host and a scrape take
 
 
