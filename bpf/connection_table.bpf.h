@@ -91,6 +91,16 @@ static __always_inline void know_as_nobodys(__u64 cookie)
         *nobodys_cookie(nobodys, connection_set(cookie)) = cookie;
 }
 
+/* The number + 1 of the slot at the other end of each slot's connection, where that is on this host too; 0: it is not known to be. Not
+ * among the connections themselves: the lines of both ends are fetched at once, so it is needed before either is there. */
+static __u16 connection_peers[LIMPET_CONNECTIONS];
+
+static __always_inline __u16 *peer_word(__u32 slot)
+{
+    asm volatile("" : "+r"(slot));
+    return &connection_peers[slot & (LIMPET_CONNECTIONS - 1)];
+}
+
 /* Jiffies in units of about a second at 250 Hz. */
 static __always_inline __u16 connection_age(void)
 {
@@ -246,7 +256,7 @@ struct opening {
 static __always_inline void set_alias(struct limpet_connection_head *head, const struct opening *opening)
 {
     head->workload = opening->workload;
-    head->other = (__u16)opening->alias_plus_one;
+    head->alias = (__u16)opening->alias_plus_one;
 }
 
 /* Another CPU may have reserved another way for the same connection at the same moment: at least one of the two sees what the other has
@@ -294,6 +304,7 @@ static __always_inline __u32 take_way(const struct opening *opening)
     chosen->head.tries = opening->tries;
     chosen->head.generation++;
     set_alias(&chosen->head, opening);
+    *peer_word(taken - 1) = 0;
     chosen->last_used = connection_age();
     limpet_clear_state(chosen);
     __sync_lock_test_and_set(&chosen->head.cookie, opening->cookie);
@@ -314,7 +325,7 @@ __noinline __u32 connection_open(const struct opening *opening)
     for (int i = 0; i < OPENING_TRIES && !found; i++) {
         found = connection_recall(opening->cookie);
         connection = limpet_connection_at(found - 1);
-        if (connection && (opening->alias_plus_one || limpet_alias_of(&connection->head)))
+        if (connection && (opening->alias_plus_one || connection->head.alias))
             set_alias(&connection->head, opening); /* what it stood for may be gone */
         if (!connection)
             found = take_way(opening);

@@ -7,7 +7,8 @@
  *         early data and closing (tap_states.bpf.h); iter/task_file for the sockets that are older than the agent.
  * Maps    limpet_connections 4 MB, limpet_nobodys 32 KB, limpet_workloads 56 KB, limpet_workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
  * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call; of a
- *         connection that no probe wants, a look at limpet_nobodys.
+ *         connection that no probe wants, a look at limpet_nobodys. What a host sends to itself is dealt with for both
+ *         ends when it is sent, where its parser can (tap_loopback.bpf.h).
  *         A new connection: one socket-storage look-up more, in tap_open.
  * Kernel  6.2; tap_portable.bpf.c is the same for 5.15.
  *
@@ -63,13 +64,12 @@ static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end
 
 /* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. What was sent last by this
  * CPU has arrived when it was sent, as for a capture, if nothing keeps it on its way. */
-static __always_inline __u64 time_of_segment(struct __sk_buff *skb, const struct limpet_stats *stats,
-                                             __u32 is_sent_last)
+static __always_inline __u64 time_of_segment(struct __sk_buff *skb, const struct limpet_sent *sent, __u32 is_sent_last)
 {
     __u64 sent_ns;
 
     if (skb->ingress_ifindex)
-        return is_sent_last && came_without_queue(skb) ? stats->values[SENT_NS] : bpf_ktime_get_ns();
+        return is_sent_last && has_no_queue(skb) ? sent->time_ns : bpf_ktime_get_ns();
     sent_ns = skb->tstamp;
     asm volatile(
         ""
@@ -107,9 +107,10 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
     __u32 header = tcp_header_offset(data, end);
     const __u8 *tcp = data + header;
     struct limpet_connection *connection, *holder, *aliased;
+    struct limpet_sent *sent = limpet_sent_in(stats);
     enum sample_membership membership = MEMBER;
     __u64 control = stats->values[LIMPET_STAT_CONTROL], cookie, time_ns;
-    __u32 offset, length, slot, flags, parser, alias, is_sent_last;
+    __u32 offset, length, slot, flags, parser, alias, peer, is_sent_last;
     __u16 age;
 
     if (!header || tcp + 20 > end)
@@ -123,6 +124,8 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
         return TO_NOBODY;
     if (!skb->ingress_ifindex)
         flags |= LIMPET_SEGMENT_EGRESS;
+    else if (!flags && was_dealt_with(skb, tcp, sent))
+        return TO_NOBODY;
     cookie = cookie_of(skb);
     if (!cookie || tcp[13] & TCP_FLAG_SYN)
         return TO_NOBODY;
@@ -133,25 +136,24 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
             return TO_NOBODY;
     }
     flags |= limpet_level_in(control) << (LIMPET_SEGMENT_LEVEL_SHIFT - LIMPET_SEGMENT_FLAGS_SHIFT);
-    is_sent_last = was_sent_last(skb, tcp, stats);
-    connection = is_sent_last ? known_peer(stats, cookie, &slot) : NULL;
-    if (!connection) {
-        slot = connection_set(cookie);
-        if (is_known_as_nobodys(cookie, slot))
-            return TO_NOBODY;
-        connection_touch(slot);
-    }
-    time_ns = time_of_segment(skb, stats, is_sent_last);
+    slot = connection_set(cookie);
+    peer = flags & LIMPET_SEGMENT_EGRESS ? peer_of(slot) : 0;
+    if (!peer && is_known_as_nobodys(cookie, slot))
+        return TO_NOBODY;
+    connection_touch(slot);
+    if (peer)
+        fetch_peer(peer);
+    is_sent_last = was_sent_last(skb, tcp, sent);
+    time_ns = time_of_segment(skb, sent, is_sent_last);
     skb->cb[2] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
     skb->cb[3] = (__u32)time_ns;
     skb->cb[4] = time_ns >> 32;
-    if (!connection)
-        connection = connection_find(cookie, &slot);
+    connection = connection_find(cookie, &slot);
     if (__builtin_expect(!connection, 0))
         return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
     connection->last_used = age = connection_age();
     holder = connection;
-    alias = limpet_alias_of(&connection->head);
+    alias = connection->head.alias;
     if (__builtin_expect(alias, 0)) {
         slot = alias - 1;
         aliased = limpet_connection_at(slot);
@@ -171,8 +173,10 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
         return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
     if (__builtin_expect(!is_parser(parser), 0)) {
         if (!is_worth_a_try(connection, flags)) {
-            if (connection->head.verdict == LIMPET_VERDICT_NOBODY)
+            if (connection->head.verdict == LIMPET_VERDICT_NOBODY) {
                 know_as_nobodys(cookie);
+                *peer_word(slot) = 0; /* else there is no look at limpet_nobodys */
+            }
             return TO_NOBODY;
         }
         flags |= LIMPET_SEGMENT_UNDECIDED;
@@ -181,9 +185,9 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
     skb->cb[0] = slot | offset << 16;
     skb->cb[1] = length | flags << LIMPET_SEGMENT_FLAGS_SHIFT;
     if (flags & LIMPET_SEGMENT_EGRESS) {
-        note_sent(stats, tcp, slot, fetch_peer(connection), time_ns);
+        note_sent(sent, tcp, slot, receiver_of(skb, slot, control), time_ns);
     } else if (is_sent_last) {
-        introduce_peer(stats, slot);
+        introduce_peer(sent, slot);
     }
     return parser;
 }

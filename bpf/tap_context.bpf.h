@@ -12,6 +12,8 @@
 
 #include <bpf/bpf_helpers.h>
 
+#define LOOPBACK_INDEX 1 /* in every network namespace (include/net/net_namespace.h) */
+
 #ifdef LIMPET_TAP_PORTABLE
 
 static __always_inline __u64 cookie_of(struct __sk_buff *skb)
@@ -19,7 +21,7 @@ static __always_inline __u64 cookie_of(struct __sk_buff *skb)
     return bpf_get_socket_cookie(skb);
 }
 
-static __always_inline int came_without_queue(struct __sk_buff *skb)
+static __always_inline int has_no_queue(struct __sk_buff *skb)
 {
     return 0; /* it may have */
 }
@@ -40,8 +42,8 @@ static __always_inline __u64 cookie_of(struct __sk_buff *skb)
     return __builtin_expect(!!cookie, 1) ? cookie : bpf_get_socket_cookie(skb);
 }
 
-/* True for a received packet whose device, a virtual one, does not keep what is sent through it: no queueing discipline does. */
-static __always_inline int came_without_queue(struct __sk_buff *skb)
+/* True for a packet whose device, a virtual one, does not keep what is sent through it: no queueing discipline does. */
+static __always_inline int has_no_queue(struct __sk_buff *skb)
 {
     const struct sk_buff *packet = bpf_cast_to_kern_ctx(skb);
     const struct net_device *device = packet->dev;
@@ -50,3 +52,9 @@ static __always_inline int came_without_queue(struct __sk_buff *skb)
 }
 
 #endif
+
+/* True for a packet that is sent to this host and is received before anything else happens to it. */
+static __always_inline int goes_without_queue(struct __sk_buff *skb)
+{
+    return skb->ifindex == LOOPBACK_INDEX && has_no_queue(skb);
+}

@@ -18,7 +18,7 @@
 #include "limpet/stats.bpf.h"
 #include "limpet/workload.bpf.h"
 
-LIMPET_PROGRAM(4, on_set_state); /* 1 to 3: tap_loopback.bpf.h */
+LIMPET_PROGRAM(4, on_set_state);
 LIMPET_PROGRAM(5, on_set_state_again);
 
 /* The agent's own port, host order: connections of this host to it are not followed. */

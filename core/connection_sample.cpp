@@ -42,7 +42,7 @@ void forget_older(ConnectionSample::Connections connections, uint8_t epoch, uint
 {
     for (limpet_connection& connection : connections) {
         const __u64 cookie = connection.head.cookie;
-        const uint32_t alias = limpet_alias_of(&connection.head);
+        const uint32_t alias = connection.head.alias;
         limpet_connection& parsed = alias && alias <= connections.size() ? connections[alias - 1] : connection;
         const __u64 cookie_of_parsed = parsed.head.cookie;
         if (!has_parser(parsed) || static_cast<uint8_t>(epoch - parsed.head.tries) <= age)

@@ -244,7 +244,7 @@ Done prepare_object(BpfObject& object, const ObjectSettings& settings)
         return sized;
     for (const char* map : kSharedMaps)
         if (object.has_map(map))
-            if (const Done shared = object.share_map(map, settings.tap.object().map_fd(map)); !shared)
+            if (const Done shared = object.share_map(map, settings.tap.shared_map_fd(map)); !shared)
                 return shared;
     return done();
 }

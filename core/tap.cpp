@@ -134,6 +134,11 @@ Result<uint64_t> Tap::bytes_of_its_maps()
     return bytes_of_maps(*object, possible_cpus());
 }
 
+int Tap::shared_map_fd(std::string_view name) const
+{
+    return object_.map_fd(name == "limpet_tap_stats" ? "limpet_stats" : std::string(name));
+}
+
 Result<std::vector<std::string>> Tap::attach_owners()
 {
     for (const char* program : {"on_set_state", "on_set_state_again"})
@@ -358,7 +363,7 @@ void Tap::forget_connections(uint32_t parser)
     auto* connections = reinterpret_cast<limpet_connection*>(table->writable_data());
     for (uint32_t slot = 0; slot < object_.map_entries(kConnections); ++slot) {
         limpet_connection_head& head = connections[slot].head;
-        const uint32_t alias = limpet_alias_of(&head);
+        const uint32_t alias = head.alias;
         const uint8_t verdict = alias ? connections[alias - 1].head.verdict : head.verdict;
         if (verdict == parser || verdict == 0 || verdict >= kMaxParsers)
             __atomic_store_n(&head.cookie, 0, __ATOMIC_RELAXED);

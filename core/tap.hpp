@@ -26,10 +26,10 @@ namespace limpet {
 // The BPF object that is built into the agent.
 [[nodiscard]] std::span<const std::byte> tap_object();
 
-// Maps of the tap that a probe's object uses in place of its own.
-inline constexpr std::array<const char*, 7> kSharedMaps = {
+// Maps of the tap that a probe's object uses in place of its own, by their names there.
+inline constexpr std::array<const char*, 8> kSharedMaps = {
     "limpet_connections",    "limpet_sockets",        "limpet_parsers", "limpet_workloads",
-    "limpet_workload_index", "limpet_free_workloads", "limpet_names"};
+    "limpet_workload_index", "limpet_free_workloads", "limpet_names",   "limpet_tap_stats"};
 inline constexpr uint32_t kMaxParsers = 16; // LIMPET_MAX_PARSERS; number 0 is the tap's own
 
 // Possible CPUs of the host, and into how many shards rows are split: a power of two, at most 8.
@@ -90,6 +90,8 @@ public:
 
     [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
     [[nodiscard]] const BpfObject& object() const { return object_; }
+    // For one of kSharedMaps.
+    [[nodiscard]] int shared_map_fd(std::string_view name) const;
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
     [[nodiscard]] KernelStats& stats() { return stats_; }
     [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }

@@ -238,11 +238,19 @@ int on_segment(struct __sk_buff *skb)
     struct limpet_segment segment = limpet_segment_of(skb);
     struct http_connection *connection = (void *)limpet_connection_at(segment.slot);
     __u32 direction = segment.flags & LIMPET_SEGMENT_EGRESS ? EGRESS : INGRESS;
+    const struct http_half *half;
+    __u64 sent_head;
 
     if (!connection || !limpet_enter((void *)connection, direction == EGRESS))
         return LIMPET_PASS;
-    if (!take_plain(skb, connection, &segment, direction))
-        bpf_tail_call_static(skb, &http_programs, 0);
+    half = &connection->halves[direction];
+    sent_head = half->state == STATE_START ? connection->heads[direction].hash : 0;
+    if (!take_plain(skb, connection, &segment, direction, 0)) {
+        if (!is_last_again(half, &segment))
+            bpf_tail_call_static(skb, &http_programs, 0);
+    } else if (direction == EGRESS) {
+        take_at_receiver(&segment, sent_head);
+    }
     limpet_leave((void *)connection, direction == EGRESS);
     return LIMPET_PASS;
 }

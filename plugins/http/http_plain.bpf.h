@@ -10,6 +10,7 @@
 #pragma once
 
 #include "http_flow.bpf.h"
+#include "limpet/loopback.bpf.h"
 
 /* Heads in a row that were not repeated, behind which only one message in 16 is tried for it. */
 #define MISSES_IN_A_ROW 4
@@ -68,50 +69,13 @@ static __always_inline int has_head(struct __sk_buff *skb, const struct http_hea
     return !bpf_skb_load_bytes(skb, position, window, size) && hash_of_head(window, size, limit) == head->hash;
 }
 
-/* The head that this CPU has sent last to somebody on this host, as its sender has found it: its receiver, who meets it a moment later,
- * need not copy and hash it again. Where an interrupt sends another one in between, the time or the place does not fit. In the line
- * of the run counters, where programs 4 to 6 would have theirs. */
-enum {
-    SENT_HEAD_NS = LIMPET_RUNS(4),    /* the segment's time, which the tap hands to its receiver */
-    SENT_HEAD_PLACE = LIMPET_RUNS(5), /* sequence number << 32 | bytes */
-    SENT_HEAD_HASH = LIMPET_RUNS(6),
-};
-
-static __always_inline __u64 place_of_head(const struct limpet_segment *segment, const struct http_head *head)
-{
-    return (__u64)segment->sequence << 32 | head->bytes;
-}
-
-static __always_inline void note_sent_head(const struct limpet_segment *segment, const struct http_head *head)
-{
-    struct limpet_stats *stats = limpet_stats_row();
-
-    if (!stats)
-        return;
-    stats->values[SENT_HEAD_NS] = segment->time_ns;
-    stats->values[SENT_HEAD_PLACE] = place_of_head(segment, head);
-    stats->values[SENT_HEAD_HASH] = head->hash;
-}
-
-static __always_inline int was_sent_head(const struct limpet_segment *segment, const struct http_head *head)
-{
-    const struct limpet_stats *stats = limpet_stats_row();
-
-    return stats && stats->values[SENT_HEAD_NS] == segment->time_ns &&
-           stats->values[SENT_HEAD_PLACE] == place_of_head(segment, head) &&
-           stats->values[SENT_HEAD_HASH] == head->hash;
-}
-
 /* True when the packet begins with the head that its direction has sent last; else that is forgotten: the next one takes its
  * place. */
-static __always_inline int is_repeated(struct __sk_buff *skb, const struct http_connection *connection,
-                                       struct http_head *head, const struct limpet_segment *segment, __u32 direction)
+static __always_inline int is_repeated(struct __sk_buff *skb, struct http_head *head, __u32 position)
 {
-    __u32 position = segment->offset, is_here = connection->head.other & LIMPET_PEER;
     __u8 window[WINDOW_BYTES];
 
-    if (!(is_here && direction == INGRESS && was_sent_head(segment, head)) &&
-        !(head->bytes <= SMALL_HEAD ? has_head(skb, head, position, window, SMALL_HEAD)
+    if (!(head->bytes <= SMALL_HEAD ? has_head(skb, head, position, window, SMALL_HEAD)
                                     : has_head(skb, head, position, window, WINDOW_BYTES))) {
         head->misses++;
         head->bytes = 0;
@@ -119,8 +83,6 @@ static __always_inline int is_repeated(struct __sk_buff *skb, const struct http_
     }
     if (head->misses)
         head->misses = 0;
-    if (is_here && direction == EGRESS)
-        note_sent_head(segment, head);
     return 1;
 }
 
@@ -157,9 +119,10 @@ static __always_inline void go_on(struct http_connection *connection, struct htt
     half->state = left ? STATE_BODY : STATE_START;
 }
 
-/* Deals with a plain segment. Returns 0 when it is none: nothing has changed then, but that a head which is not repeated is forgotten. */
+/* Deals with a plain segment. Returns 0 when it is none: nothing has changed then, but that a head which is not repeated is forgotten.
+ * `skb` is NULL, a constant, where the head has been read at its sender's end: `sent_head` is its hash; 0: the segment begins with none. */
 static __always_inline int take_plain(struct __sk_buff *skb, struct http_connection *connection,
-                                      const struct limpet_segment *segment, __u32 direction)
+                                      const struct limpet_segment *segment, __u32 direction, __u64 sent_head)
 {
     struct http_half *half = &connection->halves[direction & 1];
     struct http_head *head = &connection->heads[direction & 1];
@@ -182,7 +145,7 @@ static __always_inline int take_plain(struct __sk_buff *skb, struct http_connect
         if (!row)
             return 0;
     }
-    if (is_start && !is_repeated(skb, connection, head, segment, direction))
+    if (is_start && !(skb ? is_repeated(skb, head, segment->offset) : sent_head && head->hash == sent_head))
         return 0;
     half->next_sequence += segment->length;
     if (row)
@@ -190,4 +153,22 @@ static __always_inline int take_plain(struct __sk_buff *skb, struct http_connect
     else
         go_on(connection, half, head, left, segment->time_ns);
     return 1;
+}
+
+/* A segment that has been found to be plain is sent to somebody on this host: deals with its receiver's end as well, if it is plain there
+ * too. `sent_head`: of take_plain. */
+static __always_inline void take_at_receiver(const struct limpet_segment *segment, __u64 sent_head)
+{
+    struct limpet_delivery delivery;
+    struct http_connection *receiver = (void *)limpet_receiver_of(segment, &delivery);
+
+    if (receiver && is_next(&receiver->halves[INGRESS], &delivery.segment) && limpet_enter_receiver(&delivery))
+        limpet_leave_receiver(&delivery, take_plain(NULL, receiver, &delivery.segment, INGRESS, sent_head));
+}
+
+/* True for one that brings nothing new: its sender has dealt with it, or it was sent again. */
+static __always_inline int is_last_again(const struct http_half *half, const struct limpet_segment *segment)
+{
+    return half->next_sequence == segment->sequence + segment->length && segment->length && !segment->flags &&
+           half->flags & HALF_IS_MET;
 }

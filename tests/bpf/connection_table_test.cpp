@@ -129,7 +129,7 @@ TEST_CASE("An accepted socket's slot does not displace the early slot that it st
     REQUIRE(alias);
     CHECK(alias != early);
     CHECK((early->head.cookie & ~COOKIE_ON_NOTICE) == identity);
-    CHECK(limpet_alias_of(&alias->head) == number_of(early) + 1);
+    CHECK(alias->head.alias == number_of(early) + 1);
 }
 
 TEST_CASE("Two CPUs that open a connection at once get the same slot, while others come and go in its set")
@@ -181,5 +181,5 @@ TEST_CASE("A slot whose alias is gone stands for itself when it is opened again"
     REQUIRE(open_connection(cookie, 4000));
     const limpet_connection* again = open_connection(cookie, 0);
     REQUIRE(again);
-    CHECK(limpet_alias_of(&again->head) == 0);
+    CHECK(again->head.alias == 0);
 }

@@ -70,16 +70,37 @@ class PacketLossTest(EndToEndCase):
 
 
 class LossyLoopbackTest(EndToEndCase):
-    def test_requests_over_a_lossy_loopback(self):
-        namespace = NetworkNamespace()
-        self.addCleanup(namespace.close)
-        namespace.drop_packets(LOSS)
-        server = self.start_server(GoServer, wrapper=namespace.wrapper, address="127.0.0.1")
-        agent = self.start_agent()
-        result = clients.h2load(server.url(), 6000, 100, wrapper=namespace.wrapper)
-        self.assertEqual((result.answered, result.failed), (6000, 0), result.output)
-        self.assertGreater(namespace.dropped_packets(), 20)
+    """What is sent is dealt with for its receiver too, and a part of it is lost on its way there."""
+
+    def setUp(self):
+        super().setUp()
+        self.lossy = NetworkNamespace()
+        self.addCleanup(self.lossy.close)
+        self.lossy.drop_packets(LOSS)
+
+    def start(self, server_class):
+        return self.start_server(server_class, wrapper=self.lossy.wrapper, address="127.0.0.1"), self.start_agent()
+
+    def check(self, agent, server, result, requests):
+        self.assertEqual((result.answered, result.failed), (requests, 0), result.output)
+        self.assertGreater(self.lossy.dropped_packets(), 20)
         self.assert_counts_equal_log(agent, server)
+
+    def test_requests_over_a_lossy_loopback(self):
+        server, agent = self.start(GoServer)
+        result = clients.h2load(server.url(), 6000, 100, wrapper=self.lossy.wrapper)
+        self.check(agent, server, result, 6000)
+
+    def test_answers_of_many_segments_over_a_lossy_loopback(self):
+        server, agent = self.start(Nginx)
+        result = clients.h2load(server.url("/large"), 1000, 60, wrapper=self.lossy.wrapper)
+        self.check(agent, server, result, 1000)
+
+    def test_uploads_over_a_lossy_loopback(self):
+        server, agent = self.start(GoServer)
+        result = clients.go_client(server.url("/post"), 1000, 50, method="POST", body_bytes=40_000,
+                                   wrapper=self.lossy.wrapper)
+        self.check(agent, server, result, 1000)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@
 #include <utility>
 #include <vector>
 
-#include <sched.h>
-
 #include <bpf/bpf.h>
 #include <catch2/catch.hpp>
 
@@ -103,63 +101,7 @@ private:
     const HttpProbe& probe_;
 };
 
-// Both ends are on this host and have met.
-void introduce(const Connection& one, const Connection& other)
-{
-    for (const auto& [end, peer] : {std::pair(&one, &other), std::pair(&other, &one)}) {
-        limpet_connection state = end->state();
-        const uint32_t slot = end->slot();
-        state.head.other = static_cast<uint16_t>(peer->slot() | LIMPET_PEER);
-        if (bpf_map_update_elem(plain_probe().map_fd("limpet_connections"), &slot, &state, BPF_ANY))
-            throw failure("write limpet_connections");
-    }
-}
-
-// All runs are on one CPU while this lives.
-class OnOneCpu {
-public:
-    OnOneCpu()
-    {
-        cpu_set_t one{};
-        sched_getaffinity(0, sizeof before_, &before_);
-        CPU_SET(sched_getcpu(), &one);
-        REQUIRE(sched_setaffinity(0, sizeof one, &one) == 0);
-    }
-    ~OnOneCpu() { (void)sched_setaffinity(0, sizeof before_, &before_); }
-    OnOneCpu(const OnOneCpu&) = delete;
-    OnOneCpu& operator=(const OnOneCpu&) = delete;
-
-private:
-    cpu_set_t before_{};
-};
-
 } // namespace
-
-TEST_CASE("A head that this CPU has just sent is not read again where it arrives, and no other one is taken for it")
-{
-    const OnOneCpu pinned;
-    const std::string other = "PUT" + kGet.substr(3);
-    Connection client(plain_probe(), false), server(plain_probe(), true);
-    uint64_t now_ns = 1000 * kMs;
-    const auto exchange = [&](const std::string& sent, const std::string& received, uint64_t delay_ns) {
-        client.send(kC, sent, 0, now_ns += 10 * kMs);
-        server.send(kC, received, 0, now_ns + delay_ns);
-        server.send(kS, kOk, 0, now_ns + kMs);
-        client.send(kS, kOk, 0, now_ns + kMs);
-    };
-    for (int round = 0; round < kRoundsBefore; ++round)
-        exchange(kGet, kGet, 0);
-    introduce(client, server);
-    CHECK(server.counted() == "GET 200=3");
-    exchange(kGet, other, 0); // what cannot be: it shows that the bytes are not looked at
-    CHECK(server.counted() == "GET 200=4");
-    exchange(kGet, other, 1); // another segment, it arrives at another time
-    CHECK(server.counted() == "GET 200=4, PUT 200=1");
-    exchange(kGet, kGet, 0);
-    exchange(other, other, 0);
-    CHECK(server.counted() == "GET 200=5, PUT 200=2");
-    CHECK(client.counted() == "GET 200=6, PUT 200=1");
-}
 
 TEST_CASE("Plain segments need no other program, and count as any segment does")
 {

@@ -21,12 +21,11 @@ namespace limpet::test {
 
 namespace {
 
-constexpr uint32_t kHistogramWords = 24;        // sum and 23 buckets, see limpet/histogram.bpf.h
-constexpr size_t kSegmentBytes = 3000;          // BPF_PROG_TEST_RUN takes less than a page
-constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early in every test
-constexpr uint8_t kTries = 4;                   // TRIES_IF_FRESH in connection_table.bpf.h
-constexpr uint32_t kUndecided = 4;              // LIMPET_SEGMENT_UNDECIDED
-constexpr uint32_t kEgress = 8;                 // LIMPET_SEGMENT_EGRESS
+constexpr uint32_t kHistogramWords = 24; // sum and 23 buckets, see limpet/histogram.bpf.h
+constexpr size_t kSegmentBytes = 3000;   // BPF_PROG_TEST_RUN takes less than a page
+constexpr uint8_t kTries = 4;            // TRIES_IF_FRESH in connection_table.bpf.h
+constexpr uint32_t kUndecided = 4;       // LIMPET_SEGMENT_UNDECIDED
+constexpr uint32_t kEgress = 8;          // LIMPET_SEGMENT_EGRESS
 const char* const kMethods[] = {"_OTHER", "GET",     "HEAD",    "POST",  "PUT",
                                 "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"};
 const char* const kErrors[] = {"", " reset", " timeout", " truncated"};
@@ -205,8 +204,7 @@ void Connection::take_slot_anew()
     connection.head.tries = kTries;
     connection.head.workload = workload_;
     sent_[0] = sent_[1] = 0;
-    if (bpf_map_update_elem(probe_.map_fd("limpet_connections"), &slot_, &connection, BPF_ANY))
-        throw failure("write limpet_connections");
+    set_state(connection);
 }
 
 limpet_connection Connection::state() const
@@ -216,6 +214,12 @@ limpet_connection Connection::state() const
     if (bpf_map_lookup_elem(probe_.map_fd("limpet_connections"), &slot_, &connection))
         throw failure("read limpet_connections");
     return connection;
+}
+
+void Connection::set_state(const limpet_connection& state)
+{
+    if (bpf_map_update_elem(probe_.map_fd("limpet_connections"), &slot_, &state, BPF_ANY))
+        throw failure("write limpet_connections");
 }
 
 int Connection::verdict() const

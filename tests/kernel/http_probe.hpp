@@ -65,6 +65,11 @@ public:
     // A segment at a place of its own: `offset` counts from the side's first byte.
     void send_at(From side, uint32_t offset, std::string_view payload, uint8_t flags = 0, uint64_t time_ns = 0);
 
+    // The side's next bytes do not come by themselves: the program at the other end has dealt with them.
+    void pass_over(From side, size_t bytes) { sent_[side == From::kServer] += static_cast<uint32_t>(bytes); }
+    // Where the side's next byte stands.
+    [[nodiscard]] uint32_t next_sequence(From side) const { return kFirstSequence + sent_[side == From::kServer]; }
+
     // What was counted for this connection, by "GET 200" or "GET 0 reset".
     [[nodiscard]] std::map<std::string, HttpProbe::Requests> requests() const
     {
@@ -88,11 +93,14 @@ public:
 
     // The slot's whole content.
     [[nodiscard]] limpet_connection state() const;
+    void set_state(const limpet_connection& state);
 
     // What the parsers think of the connection: 0 undecided, 1 theirs, 255 nobody's.
     [[nodiscard]] int verdict() const;
 
     [[nodiscard]] uint32_t slot() const { return slot_; }
+
+    static constexpr uint32_t kFirstSequence = 0xfffffff0; // wraps around early in every test
 
 private:
     [[nodiscard]] const char* table() const { return is_server_ ? "http_server" : "http_client"; }

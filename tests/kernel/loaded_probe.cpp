@@ -70,8 +70,9 @@ LoadedProbe::LoadedProbe(const std::string& name, const Variables& variables) : 
         if (std::string_view(bpf_program__section_name(program)).starts_with("limpet/"))
             bpf_program__set_type(program, BPF_PROG_TYPE_CGROUP_SKB);
     }
-    bpf_map__set_max_entries(bpf_object__find_map_by_name(object_.get(), "limpet_stats"),
-                             static_cast<uint32_t>(libbpf_num_possible_cpus()));
+    for (const char* rows : {"limpet_stats", "limpet_tap_stats"})
+        if (bpf_map* map = bpf_object__find_map_by_name(object_.get(), rows))
+            bpf_map__set_max_entries(map, static_cast<uint32_t>(libbpf_num_possible_cpus()));
     for (const auto& [variable, value] : variables)
         set_variable(object_.get(), variable, value);
     if (bpf_object__load(object_.get()))

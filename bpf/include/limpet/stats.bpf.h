@@ -33,6 +33,7 @@ enum limpet_stat {
     LIMPET_STAT_LEASE = 10,            /* no counter: jiffies at which the agent's lease ends; 0: never */
     LIMPET_STAT_CONTROL = 11,          /* no counter: see limpet_level_in, LIMPET_ERA_IN and so on */
     LIMPET_STAT_RUNS_0 = 12,           /* runs of a program: RUNS_0 … RUNS_3, numbered by the author */
+    LIMPET_STAT_SENT = 13,             /* … in the tap, which has one there, no counters: struct limpet_sent */
     LIMPET_STAT_UNSEEN_PAUSED = 16,    /* what was under way when programs rested, and is not counted for that */
     LIMPET_STAT_RUNS_4 = 20,           /* … RUNS_4 … RUNS_11 */
     LIMPET_STAT_COUNT = 32

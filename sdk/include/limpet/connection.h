@@ -22,17 +22,9 @@ struct limpet_connection_head {
     __u8 verdict;     /* 1…15 the owner's number, 255 nobody, else undecided */
     __u8 tries;       /* segments that parsers may still refuse before the connection is nobody's; then an epoch */
     __u16 generation; /* differs from that of the slot's last user */
-    __u16 other;      /* another slot: see limpet_alias_of and LIMPET_PEER; 0: none */
+    __u16 alias;      /* number + 1 of the slot that holds the connection's state instead of this one; 0: none does */
     __u16 workload;   /* number of the workload that owns the socket; 0: unknown. Beside an alias: its generation */
 };
-
-#define LIMPET_PEER 0x8000 /* `other` without this bit: the slot of the other end, which is on this host too */
-
-/* The number + 1 of the slot that holds the connection's state instead of this one; 0: none does. */
-static inline __u32 limpet_alias_of(const struct limpet_connection_head *head)
-{
-    return head->other < LIMPET_PEER ? head->other : 0;
-}
 
 struct limpet_connection {
     struct limpet_connection_head head;
