@@ -137,9 +137,9 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
     }
     flags |= limpet_level_in(control) << (LIMPET_SEGMENT_LEVEL_SHIFT - LIMPET_SEGMENT_FLAGS_SHIFT);
     slot = connection_set(cookie);
-    peer = flags & LIMPET_SEGMENT_EGRESS ? peer_of(slot) : 0;
-    if (!peer && is_known_as_nobodys(cookie, slot))
+    if (is_known_as_nobodys(cookie, slot))
         return TO_NOBODY;
+    peer = flags & LIMPET_SEGMENT_EGRESS ? peer_of(slot) : 0;
     connection_touch(slot);
     if (peer)
         fetch_peer(peer);
@@ -173,10 +173,8 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
         return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
     if (__builtin_expect(!is_parser(parser), 0)) {
         if (!is_worth_a_try(connection, flags)) {
-            if (connection->head.verdict == LIMPET_VERDICT_NOBODY) {
+            if (connection->head.verdict == LIMPET_VERDICT_NOBODY)
                 know_as_nobodys(cookie);
-                *peer_word(slot) = 0; /* else there is no look at limpet_nobodys */
-            }
             return TO_NOBODY;
         }
         flags |= LIMPET_SEGMENT_UNDECIDED;
