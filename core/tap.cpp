@@ -134,11 +134,6 @@ Result<uint64_t> Tap::bytes_of_its_maps()
     return bytes_of_maps(*object, possible_cpus());
 }
 
-int Tap::shared_map_fd(std::string_view name) const
-{
-    return object_.map_fd(name == "limpet_tap_stats" ? "limpet_stats" : std::string(name));
-}
-
 Result<std::vector<std::string>> Tap::attach_owners()
 {
     for (const char* program : {"on_set_state", "on_set_state_again"})

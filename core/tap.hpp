@@ -91,7 +91,10 @@ public:
     [[nodiscard]] Result<Workloads> workloads(CgroupPaths paths);
     [[nodiscard]] const BpfObject& object() const { return object_; }
     // For one of kSharedMaps.
-    [[nodiscard]] int shared_map_fd(std::string_view name) const;
+    [[nodiscard]] int shared_map_fd(const std::string& name) const
+    {
+        return object_.map_fd(name == "limpet_tap_stats" ? "limpet_stats" : name);
+    }
     [[nodiscard]] const KernelStats& stats() const { return stats_; }
     [[nodiscard]] KernelStats& stats() { return stats_; }
     [[nodiscard]] uint64_t kernel_memory_bytes() const { return kernel_memory_bytes_; }

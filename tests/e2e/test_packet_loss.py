@@ -11,7 +11,17 @@ from support.servers import GoServer, Nginx
 LOSS = 0.03
 
 
-class PacketLossTest(EndToEndCase):
+class LossCase(EndToEndCase):
+    """Every answer has come in the end, packets were lost in each namespace, and counts are the log's."""
+
+    def check_in(self, namespaces, agent, server, result, requests):
+        self.assertEqual((result.answered, result.failed), (requests, 0), result.output)
+        for namespace in namespaces:
+            self.assertGreater(namespace.dropped_packets(), 20)
+        self.assert_counts_equal_log(agent, server)
+
+
+class PacketLossTest(LossCase):
     """Server and client in namespaces of their own at the two ends of a lossy cable; the agent sees both."""
 
     def setUp(self):
@@ -31,10 +41,7 @@ class PacketLossTest(EndToEndCase):
         return server, self.start_agent()
 
     def check(self, agent, server, result, requests):
-        self.assertEqual((result.answered, result.failed), (requests, 0), result.output)
-        self.assertGreater(self.server_end.dropped_packets(), 20)
-        self.assertGreater(self.client_end.dropped_packets(), 20)
-        self.assert_counts_equal_log(agent, server)
+        self.check_in((self.server_end, self.client_end), agent, server, result, requests)
 
     def test_keep_alive_requests_to_nginx(self):
         server, agent = self.start(Nginx)
@@ -69,7 +76,7 @@ class PacketLossTest(EndToEndCase):
         self.check(agent, server, result, 500)
 
 
-class LossyLoopbackTest(EndToEndCase):
+class LossyLoopbackTest(LossCase):
     """What is sent is dealt with for its receiver too, and a part of it is lost on its way there."""
 
     def setUp(self):
@@ -82,9 +89,7 @@ class LossyLoopbackTest(EndToEndCase):
         return self.start_server(server_class, wrapper=self.lossy.wrapper, address="127.0.0.1"), self.start_agent()
 
     def check(self, agent, server, result, requests):
-        self.assertEqual((result.answered, result.failed), (requests, 0), result.output)
-        self.assertGreater(self.lossy.dropped_packets(), 20)
-        self.assert_counts_equal_log(agent, server)
+        self.check_in((self.lossy,), agent, server, result, requests)
 
     def test_requests_over_a_lossy_loopback(self):
         server, agent = self.start(GoServer)

@@ -39,13 +39,7 @@ static __always_inline struct limpet_sent *limpet_sent_in(struct limpet_stats *t
     return (struct limpet_sent *)(void *)&tap_stats->values[LIMPET_STAT_SENT];
 }
 
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct limpet_stats);
-} limpet_tap_stats SEC(".maps"); /* the tap's own limpet_stats, shared by the agent */
+LIMPET_STATS_MAP(limpet_tap_stats); /* the tap's own limpet_stats, shared by the agent */
 
 struct limpet_delivery {
     struct limpet_connection *receiver;

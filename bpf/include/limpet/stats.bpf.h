@@ -43,13 +43,16 @@ struct limpet_stats {
     __u64 values[LIMPET_STAT_COUNT];
 };
 
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct limpet_stats);
-} limpet_stats SEC(".maps");
+#define LIMPET_STATS_MAP(name)                                                                                         \
+    struct {                                                                                                           \
+        __uint(type, BPF_MAP_TYPE_ARRAY);                                                                              \
+        __uint(map_flags, BPF_F_MMAPABLE);                                                                             \
+        __uint(max_entries, 1);                                                                                        \
+        __type(key, __u32);                                                                                            \
+        __type(value, struct limpet_stats);                                                                            \
+    } name SEC(".maps")
+
+LIMPET_STATS_MAP(limpet_stats);
 
 /* This CPU's row. */
 static __always_inline struct limpet_stats *limpet_stats_row(void)
