@@ -86,6 +86,16 @@ static __always_inline int is_repeated(struct __sk_buff *skb, struct http_head *
     return 1;
 }
 
+/* The same of a head that has been read at its sender's end, where `sent_head` is its hash; 0: there is none. */
+static __always_inline int is_repeated_as_sent(struct http_head *head, __u64 sent_head)
+{
+    if (!sent_head || head->hash != sent_head)
+        return 0;
+    if (head->misses)
+        head->misses = 0;
+    return 1;
+}
+
 /* The last byte of the only response that is waited for. Its size is 0, whatever the head announces, where no body is behind it. */
 static __always_inline void end_plain_response(struct http_connection *connection, __u32 direction,
                                                struct histograms *row, const struct outcome *outcome,
@@ -120,7 +130,7 @@ static __always_inline void go_on(struct http_connection *connection, struct htt
 }
 
 /* Deals with a plain segment. Returns 0 when it is none: nothing has changed then, but that a head which is not repeated is forgotten.
- * `skb` is NULL, a constant, where the head has been read at its sender's end: `sent_head` is its hash; 0: the segment begins with none. */
+ * `skb` is NULL, a constant, where the segment is not at hand: see is_repeated_as_sent. */
 static __always_inline int take_plain(struct __sk_buff *skb, struct http_connection *connection,
                                       const struct limpet_segment *segment, __u32 direction, __u64 sent_head)
 {
@@ -145,7 +155,7 @@ static __always_inline int take_plain(struct __sk_buff *skb, struct http_connect
         if (!row)
             return 0;
     }
-    if (is_start && !(skb ? is_repeated(skb, head, segment->offset) : sent_head && head->hash == sent_head))
+    if (is_start && !(skb ? is_repeated(skb, head, segment->offset) : is_repeated_as_sent(head, sent_head)))
         return 0;
     half->next_sequence += segment->length;
     if (row)

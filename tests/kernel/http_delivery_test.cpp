@@ -159,6 +159,19 @@ TEST_CASE("What is plain at both ends is dealt with for both when it is sent, bo
     }
 }
 
+TEST_CASE("A head that changes now and then, as one with a date does, is known again each time")
+{
+    Pair pair;
+    int taken = 0;
+    for (int second = 0; second < 8; ++second)
+        for (int round = 0; round < 4; ++round) {
+            pair.send(kC, kGet);
+            taken += pair.send(kS, "HTTP/1.1 200 OK\r\nAge: " + std::to_string(second) + "\r\nContent-Length: 0\r\n\r\n");
+        }
+    CHECK(taken == 7 * 3 + 2); // all but the first ones, and one more at the connection's start
+    CHECK(pair.counted() == "GET 200=32 | GET 200=32");
+}
+
 TEST_CASE("What comes all the same is old")
 {
     Pair pair;
