@@ -50,9 +50,9 @@ static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end
 {
     __u32 offset;
 
-    if (data + 40 > end)
+    if (__builtin_expect(data + 40 > end, 0))
         return 0;
-    if (data[0] >> 4 == 4) {
+    if (__builtin_expect(data[0] >> 4 == 4, 1)) {
         offset = (__u32)(data[0] & 15) * 4;
         return data[9] == IPPROTO_TCP ? offset : 0;
     }
@@ -64,11 +64,12 @@ static __always_inline __u32 tcp_header_offset(const __u8 *data, const __u8 *end
 
 /* TCP stamps what it sends with its monotonic send time; a received segment carries no usable stamp. What was sent last by this
  * CPU has arrived when it was sent, as for a capture, if nothing keeps it on its way. */
-static __always_inline __u64 time_of_segment(struct __sk_buff *skb, const struct limpet_sent *sent, __u32 is_sent_last)
+static __always_inline __u64 time_of_segment(struct __sk_buff *skb, __u32 device, const struct limpet_sent *sent,
+                                             __u32 is_sent_last)
 {
     __u64 sent_ns;
 
-    if (skb->ingress_ifindex)
+    if (device)
         return is_sent_last && has_no_queue(skb) ? sent->time_ns : bpf_ktime_get_ns();
     sent_ns = skb->tstamp;
     asm volatile(
@@ -110,24 +111,25 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
     struct limpet_sent *sent = limpet_sent_in(stats);
     enum sample_membership membership = MEMBER;
     __u64 control = stats->values[LIMPET_STAT_CONTROL], cookie, time_ns;
-    __u32 offset, length, slot, flags, parser, alias, peer, is_sent_last;
+    __u32 device = skb->ingress_ifindex, offset, length, slot, flags, parser, alias, peer, is_sent_last;
     __u16 age;
 
-    if (!header || tcp + 20 > end)
+    asm volatile("" : "+r"(device)); /* loaded here, see time_of_segment */
+    if (__builtin_expect(!header || tcp + 20 > end, 0))
         return route_other(skb);
     offset = header + (__u32)(tcp[12] >> 4) * 4;
     length = skb->len - offset;
     flags = tcp[13] & (TCP_FLAG_FIN | TCP_FLAG_RST); /* FIN is bit 0, as LIMPET_SEGMENT_FIN */
-    if (flags & TCP_FLAG_RST)
+    if (__builtin_expect(flags & TCP_FLAG_RST, 0))
         flags = LIMPET_SEGMENT_RST;
     if (!length && !flags)
         return TO_NOBODY;
-    if (!skb->ingress_ifindex)
+    if (!device)
         flags |= LIMPET_SEGMENT_EGRESS;
-    else if (!flags && was_dealt_with(skb, tcp, sent))
+    else if (!flags && was_dealt_with(device, tcp, sent))
         return TO_NOBODY;
     cookie = cookie_of(skb);
-    if (!cookie || tcp[13] & TCP_FLAG_SYN)
+    if (__builtin_expect(!cookie || tcp[13] & TCP_FLAG_SYN, 0))
         return TO_NOBODY;
 
     if (__builtin_expect(limpet_level_in(control) >= LIMPET_LEVEL_SAMPLED, 0)) {
@@ -143,8 +145,8 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
     connection_touch(slot);
     if (peer)
         fetch_peer(peer);
-    is_sent_last = was_sent_last(skb, tcp, sent);
-    time_ns = time_of_segment(skb, sent, is_sent_last);
+    is_sent_last = was_sent_last(device, tcp, sent);
+    time_ns = time_of_segment(skb, device, sent, is_sent_last);
     skb->cb[2] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
     skb->cb[3] = (__u32)time_ns;
     skb->cb[4] = time_ns >> 32;
@@ -196,12 +198,13 @@ SEC("cgroup_skb/ingress")
 int tap(struct __sk_buff *skb)
 {
     struct limpet_stats *stats = limpet_begin(LIMPET_RUNS(0));
-    __u64 began_ns;
+    __u64 began_ns = 0;
     __u32 parser;
 
-    if (!stats)
+    if (__builtin_expect(!stats, 0))
         return LIMPET_PASS;
-    began_ns = stats->values[LIMPET_RUNS(0)] & (TIMED_ONE_IN - 1) ? 0 : bpf_ktime_get_ns();
+    if (__builtin_expect(!(stats->values[LIMPET_RUNS(0)] & (TIMED_ONE_IN - 1)), 0))
+        began_ns = bpf_ktime_get_ns();
     parser = route(skb, stats);
     if (__builtin_expect(began_ns, 0))
         note_route(skb, parser, bpf_ktime_get_ns() - began_ns);

@@ -22,16 +22,16 @@ static __always_inline __u64 numbers_of(const __u8 *tcp)
     return *(const __u64 *)(const void *)(tcp + 4);
 }
 
-/* True for the segment that this CPU has sent last, now received. */
-static __always_inline int was_sent_last(const struct __sk_buff *skb, const __u8 *tcp, const struct limpet_sent *sent)
+/* True for the segment that this CPU has sent last, now received. `device`: through which; 0: it is being sent. */
+static __always_inline int was_sent_last(__u32 device, const __u8 *tcp, const struct limpet_sent *sent)
 {
-    return skb->ingress_ifindex == LOOPBACK_INDEX && sent->numbers == numbers_of(tcp);
+    return device == LOOPBACK_INDEX && sent->numbers == numbers_of(tcp);
 }
 
 /* True where its sender has dealt with it for both ends. */
-static __always_inline int was_dealt_with(const struct __sk_buff *skb, const __u8 *tcp, const struct limpet_sent *sent)
+static __always_inline int was_dealt_with(__u32 device, const __u8 *tcp, const struct limpet_sent *sent)
 {
-    return skb->ingress_ifindex == LOOPBACK_INDEX && sent->numbers == ~numbers_of(tcp);
+    return device == LOOPBACK_INDEX && sent->numbers == ~numbers_of(tcp);
 }
 
 /* The number + 1 of the slot at the other end, as far as is known; 0: it is not. */
