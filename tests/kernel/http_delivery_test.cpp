@@ -166,7 +166,8 @@ TEST_CASE("A head that changes now and then, as one with a date does, is known a
     for (int second = 0; second < 8; ++second)
         for (int round = 0; round < 4; ++round) {
             pair.send(kC, kGet);
-            taken += pair.send(kS, "HTTP/1.1 200 OK\r\nAge: " + std::to_string(second) + "\r\nContent-Length: 0\r\n\r\n");
+            taken +=
+                pair.send(kS, "HTTP/1.1 200 OK\r\nAge: " + std::to_string(second) + "\r\nContent-Length: 0\r\n\r\n");
         }
     CHECK(taken == 7 * 3 + 2); // all but the first ones, and one more at the connection's start
     CHECK(pair.counted() == "GET 200=32 | GET 200=32");
