@@ -203,7 +203,7 @@ int tap(struct __sk_buff *skb)
 
     if (__builtin_expect(!stats, 0))
         return LIMPET_PASS;
-    if (__builtin_expect(!(stats->values[LIMPET_RUNS(0)] & (TIMED_ONE_IN - 1)), 0))
+    if (__builtin_expect(is_timed(stats->values[LIMPET_RUNS(0)]), 0))
         began_ns = bpf_ktime_get_ns();
     parser = route(skb, stats);
     if (__builtin_expect(began_ns, 0))

@@ -17,6 +17,13 @@
 
 #define TIMED_ONE_IN 256
 
+/* Whether the run of this number is timed: by multiples of the golden ratio, which keep step with nothing. On a CPU whose programs talk to
+ * others on this host every second run receives what the one before has sent, and costs less: every 256th was always of one sort. */
+static __always_inline int is_timed(__u64 number)
+{
+    return (__u32)number * 0x9e3779b1U < (1ULL << 32) / TIMED_ONE_IN;
+}
+
 /* The agent reads it. */
 struct limpet_tap_times {
     __u64 runs;                        /* timed */

@@ -64,7 +64,9 @@ class CostTest(EndToEndCase):
         metrics = agent.metrics()
         self.assertGreater(metrics.total("limpet_user_seconds_total", plugin="cpu"), 0)
         self.assertLess(metrics.total("limpet_user_seconds_total"), metrics.total("process_cpu_seconds_total"))
-        self.assertGreater(metrics.total("limpet_program_runs_total", plugin="http", program="on_segment"), 10_000)
+        requests = metrics.total("http_server_request_duration_seconds_count")
+        runs = metrics.total("limpet_program_runs_total", plugin="http", program="on_segment") / requests
+        self.assertTrue(1.6 < runs < 4.4, runs)  # by a sample: what is sent, and on some kernels what is received
         self.assertEqual(metrics.total("limpet_hook_seconds_total", program="on_segment"), 0)  # it has no hook of its own
         tap = {name: metrics.total(name, program="tap") for name in ("limpet_hook_seconds_total", "limpet_program_runs_total")}
         ns = tap["limpet_hook_seconds_total"] * 1e9 / tap["limpet_program_runs_total"]
