@@ -50,45 +50,23 @@ static __always_inline int is_parser(__u32 verdict)
 
 /* The last connection of each set that was found to be nobody's, by its cookie. Most of a host's segments are of such
  * connections: they cost this one look, at a table that is read alone and small enough to stay near. */
-struct nobodys_connections {
-    __u64 cookies[CONNECTION_SETS];
-};
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(map_flags, BPF_F_MMAPABLE);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __type(value, struct nobodys_connections);
-} limpet_nobodys SEC(".maps"); /* cleared by the agent when a parser comes */
-
-static __always_inline struct nobodys_connections *nobodys_connections(void)
-{
-    __u32 zero = 0;
-
-    return bpf_map_lookup_elem(&limpet_nobodys, &zero);
-}
+__u64 limpet_nobodys[CONNECTION_SETS] = {}; /* cleared by the agent when a parser comes */
 
 /* The place of a set. The compiler knows that the mask changes nothing and leaves it out; Linux 6.1 wants to see it. */
-static __always_inline __u64 *nobodys_cookie(struct nobodys_connections *nobodys, __u32 set)
+static __always_inline __u64 *nobodys_cookie(__u32 set)
 {
     asm volatile("" : "+r"(set));
-    return &nobodys->cookies[set & (CONNECTION_SETS - 1)];
+    return &limpet_nobodys[set & (CONNECTION_SETS - 1)];
 }
 
 static __always_inline int is_known_as_nobodys(__u64 cookie, __u32 set)
 {
-    struct nobodys_connections *nobodys = nobodys_connections();
-
-    return nobodys && *nobodys_cookie(nobodys, set) == cookie;
+    return *(volatile __u64 *)nobodys_cookie(set) == cookie;
 }
 
 static __always_inline void know_as_nobodys(__u64 cookie)
 {
-    struct nobodys_connections *nobodys = nobodys_connections();
-
-    if (nobodys)
-        *nobodys_cookie(nobodys, connection_set(cookie)) = cookie;
+    *nobodys_cookie(connection_set(cookie)) = cookie;
 }
 
 /* The number + 1 of the slot at the other end of each slot's connection, where that is on this host too; 0: it is not known to be. Not
@@ -109,20 +87,20 @@ static __always_inline __u16 connection_age(void)
 
 /* Has the line fetched that every segment writes: the connection's other direction has had it last, nearly always on another
  * CPU. A load would hold up the program until it is there, a store does not. The line in front of it is only read, and near. */
-static __always_inline void connection_touch(__u32 slot)
+static __always_inline struct limpet_connection *connection_touch(__u32 slot, __u16 age)
 {
     struct limpet_connection *connection = limpet_connection_at(slot);
 
     if (connection)
-        connection->last_used = connection_age();
+        connection->last_used = age;
+    return connection;
 }
 
-/* The connection that holds `cookie`, and its slot's number; NULL when none does.
+/* The connection that holds `cookie`, and its slot's number; NULL when none does. `connection`: of *slot.
  * REQUIRES: *slot is connection_set(cookie). */
-static __always_inline struct limpet_connection *connection_find(__u64 cookie, __u32 *slot)
+static __always_inline struct limpet_connection *connection_find(struct limpet_connection *connection, __u64 cookie,
+                                                                 __u32 *slot)
 {
-    struct limpet_connection *connection = limpet_connection_at(*slot);
-
     if (__builtin_expect(connection && connection->head.cookie == cookie, 1))
         return connection;
 #pragma unroll

@@ -5,7 +5,7 @@
  *
  * Hooks   cgroup_skb ingress and egress on the root of cgroup2, one program for both; tp_btf/inet_sock_set_state for owners,
  *         early data and closing (tap_states.bpf.h); iter/task_file for the sockets that are older than the agent.
- * Maps    limpet_connections 4 MB, limpet_nobodys 32 KB, limpet_workloads 56 KB, limpet_workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
+ * Maps    limpet_connections 4 MB, limpet_workloads 56 KB, limpet_workload_index 0.1 MB, limpet_sockets 32 bytes a socket.
  * Cost    a segment without payload: two header reads. With payload: one cache line of the table and a tail call; of a
  *         connection that no probe wants, a look at limpet_nobodys. What a host sends to itself is dealt with for both
  *         ends when it is sent, where its parser can (tap_loopback.bpf.h).
@@ -78,12 +78,15 @@ static __always_inline __u64 time_of_segment(struct __sk_buff *skb, __u32 device
     return sent_ns ? sent_ns : bpf_ktime_get_ns();
 }
 
-/* A segment of a connection that was no parser's a moment ago: whether parsers are to see it. */
-static __always_inline int is_worth_a_try(struct limpet_connection *connection, __u32 flags)
+/* A segment of a connection that was no parser's a moment ago: whether parsers are to see it. Not inline, as find_aliased: it
+ * does not stand in the way of others. */
+static __noinline int is_worth_a_try(struct limpet_connection *connection, __u64 cookie, __u32 flags)
 {
     __u32 seen = limpet_verdict_word(&connection->head), verdict = LIMPET_VERDICT_OF(seen);
     __u32 adopted = flags & LIMPET_SEGMENT_EGRESS ? VERDICT_ADOPTED_EGRESS : VERDICT_ADOPTED;
 
+    if (verdict == LIMPET_VERDICT_NOBODY)
+        know_as_nobodys(cookie);
     if (verdict == LIMPET_VERDICT_NOBODY || verdict == adopted)
         return 0;
     if (verdict == VERDICT_ADOPTED || verdict == VERDICT_ADOPTED_EGRESS) {
@@ -91,6 +94,19 @@ static __always_inline int is_worth_a_try(struct limpet_connection *connection, 
             limpet_clear_state(connection);
     }
     return 1;
+}
+
+/* The number + 1 of the slot that has the state of `connection`, which is an alias; 0: it has been displaced while it was idle, or is about
+ * to be, and the alias is released. */
+static __noinline __u32 find_aliased(struct limpet_connection *connection, __u64 cookie)
+{
+    __u32 alias = connection->head.alias;
+    struct limpet_connection *aliased = limpet_connection_at(alias - 1);
+
+    if (aliased && aliased->head.generation == connection->head.workload && !(aliased->head.cookie & COOKIE_ON_NOTICE))
+        return alias;
+    connection_release(connection, cookie);
+    return 0;
 }
 
 static __always_inline __u32 open_anew(struct __sk_buff *skb, __u32 offset, __u32 length_and_flags)
@@ -107,11 +123,11 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
     const __u8 *end = (const __u8 *)(long)skb->data_end;
     __u32 header = tcp_header_offset(data, end);
     const __u8 *tcp = data + header;
-    struct limpet_connection *connection, *holder, *aliased;
+    struct limpet_connection *connection, *holder;
     struct limpet_sent *sent = limpet_sent_in(stats);
     enum sample_membership membership = MEMBER;
     __u64 control = stats->values[LIMPET_STAT_CONTROL], cookie, time_ns;
-    __u32 device = skb->ingress_ifindex, offset, length, slot, flags, parser, alias, peer, is_sent_last;
+    __u32 device = skb->ingress_ifindex, offset, length, slot, flags, parser, peer, is_sent_last;
     __u16 age;
 
     asm volatile("" : "+r"(device)); /* loaded here, see time_of_segment */
@@ -141,32 +157,25 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
     slot = connection_set(cookie);
     if (is_known_as_nobodys(cookie, slot))
         return TO_NOBODY;
+    age = connection_age();
     peer = flags & LIMPET_SEGMENT_EGRESS ? peer_of(slot) : 0;
-    connection_touch(slot);
+    connection = connection_touch(slot, age);
     if (peer)
-        fetch_peer(peer);
+        fetch_peer(peer, age);
     is_sent_last = was_sent_last(device, tcp, sent);
     time_ns = time_of_segment(skb, device, sent, is_sent_last);
     skb->cb[2] = bpf_ntohl(*(const __be32 *)(const void *)(tcp + 4));
     skb->cb[3] = (__u32)time_ns;
     skb->cb[4] = time_ns >> 32;
-    connection = connection_find(cookie, &slot);
+    holder = connection = connection_find(connection, cookie, &slot);
     if (__builtin_expect(!connection, 0))
         return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
-    connection->last_used = age = connection_age();
-    holder = connection;
-    alias = connection->head.alias;
-    if (__builtin_expect(alias, 0)) {
-        slot = alias - 1;
-        aliased = limpet_connection_at(slot);
-        if (!aliased)
-            return TO_NOBODY;
-        if (aliased->head.generation != connection->head.workload ||
-            aliased->head.cookie & COOKIE_ON_NOTICE) { /* displaced while it was idle, or about to be */
-            connection_release(connection, cookie);
+    connection->last_used = age;
+    if (__builtin_expect(connection->head.alias, 0)) {
+        slot = find_aliased(connection, cookie) - 1;
+        connection = limpet_connection_at(slot);
+        if (!connection)
             return open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT);
-        }
-        connection = aliased;
         connection->last_used = age;
     }
     parser = connection->head.verdict;
@@ -174,11 +183,8 @@ static __always_inline __u32 route(struct __sk_buff *skb, struct limpet_stats *s
         !is_followed(holder, connection, cookie, membership, control))
         return membership == MEMBER ? open_anew(skb, offset, length | flags << LIMPET_SEGMENT_FLAGS_SHIFT) : TO_NOBODY;
     if (__builtin_expect(!is_parser(parser), 0)) {
-        if (!is_worth_a_try(connection, flags)) {
-            if (connection->head.verdict == LIMPET_VERDICT_NOBODY)
-                know_as_nobodys(cookie);
+        if (!is_worth_a_try(connection, cookie, flags))
             return TO_NOBODY;
-        }
         flags |= LIMPET_SEGMENT_UNDECIDED;
         parser = FIRST_PARSER;
     }

@@ -42,14 +42,12 @@ static __always_inline __u32 peer_of(__u32 slot)
 
 /* Has the lines of slot `peer` - 1 fetched: the one that is written by a store, as connection_touch does, the one that is read by a load
  * that nobody waits for. */
-static __always_inline void fetch_peer(__u32 peer)
+static __always_inline void fetch_peer(__u32 peer, __u16 age)
 {
-    struct limpet_connection *connection = limpet_connection_at(peer - 1);
+    struct limpet_connection *connection = connection_touch(peer - 1, age);
 
-    if (!connection)
-        return;
-    connection->last_used = connection_age();
-    asm volatile("" : : "r"(holder_of(connection)));
+    if (connection)
+        asm volatile("" : : "r"(holder_of(connection)));
 }
 
 /* The number + 1 of the slot that the sender's parser may deal with as well; 0: none. Both ends must say so. What waits in a queue is

@@ -36,8 +36,9 @@ static __always_inline int is_drawn(__u64 hash, __u32 salt, __u32 level)
     return !(hash >> 32 >> (32 - shift));
 }
 
-/* `data`: the IP header, `tcp`: the TCP header, both in the packet. */
-static __always_inline enum sample_membership membership_of(const __u8 *data, const __u8 *tcp, __u64 control)
+/* `data`: the IP header, `tcp`: the TCP header, both in the packet. This and is_followed are rare: not inline, they do not stand in
+ * the way of others. */
+static __noinline enum sample_membership membership_of(const __u8 *data, const __u8 *tcp, __u64 control)
 {
     __u32 source, destination, ports;
     __u64 hash;
@@ -53,8 +54,8 @@ static __always_inline enum sample_membership membership_of(const __u8 *data, co
 
 /* True when the connection is followed further. Else it is forgotten: `holder` is the slot that bears its cookie, and may have
  * `connection` as alias. */
-static __always_inline int is_followed(struct limpet_connection *holder, struct limpet_connection *connection,
-                                       __u64 cookie, enum sample_membership membership, __u64 control)
+static __noinline int is_followed(struct limpet_connection *holder, struct limpet_connection *connection, __u64 cookie,
+                                  enum sample_membership membership, __u64 control)
 {
     __u8 epoch = LIMPET_EPOCH_IN(control), age = epoch - connection->head.tries;
 

@@ -24,7 +24,6 @@ namespace limpet {
 namespace {
 
 constexpr const char* kTcpIterator = "on_tcp_socket"; // sees one network namespace
-constexpr const char* kNobodys = "limpet_nobodys";
 constexpr const char* kMptcpIterator = "on_mptcp_file";
 constexpr std::array<const char*, 3> kIterators = {"on_task_file", kMptcpIterator, kTcpIterator}; // in this order
 constexpr const char* kMoves = "on_attach_task";
@@ -369,13 +368,9 @@ void Tap::forget_connections(uint32_t parser)
 // Connections that were found to be nobody's are looked at again.
 void Tap::forget_nobodys()
 {
-    const size_t bytes = object_.map_value_size_bytes(kNobodys);
-    Result<MappedMap> nobodys = MappedMap::map_writable(object_.map_fd(kNobodys), bytes, kNobodys);
-    if (!nobodys)
-        return log(LogLevel::kWarn, "agent", nobodys.error().text + "; connections that are open now are not followed");
-    auto* cookies = reinterpret_cast<uint64_t*>(nobodys->writable_data());
-    for (size_t set = 0; set < bytes / sizeof(uint64_t); ++set)
-        __atomic_store_n(&cookies[set], 0, __ATOMIC_RELAXED);
+    const std::span<std::byte> cookies = object_.live_variable("limpet_nobodys");
+    for (size_t at = 0; at < cookies.size(); at += sizeof(uint64_t))
+        __atomic_store_n(reinterpret_cast<uint64_t*>(cookies.data() + at), 0, __ATOMIC_RELAXED);
 }
 
 std::string Tap::name_of(const uint8_t* address) const

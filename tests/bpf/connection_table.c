@@ -61,8 +61,7 @@ struct limpet_connection *find_connection(__u64 cookie)
 {
     __u32 slot = connection_set(cookie);
 
-    connection_touch(slot);
-    return connection_find(cookie, &slot);
+    return connection_find(connection_touch(slot, connection_age()), cookie, &slot);
 }
 
 void close_connection(__u64 cookie)
