@@ -37,13 +37,13 @@ def read_arguments():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: within three minutes")
     parser.add_argument("--rounds", type=int, help="alternating rounds (default 7, with --quick 5)")
-    parser.add_argument("--seconds", type=int, help="length of each load (default 5, with --quick 2)")
+    parser.add_argument("--seconds", type=int, help="length of each load (default 10, with --quick 2)")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND",
                         help="another agent, as one more alternating round; may be given again")
     parser.add_argument("--write", action="store_true", help="renew docs/performance.md and its plot")
     options = parser.parse_args()
     options.rounds = options.rounds or (5 if options.quick else 7)
-    options.seconds = options.seconds or (2 if options.quick else 5)
+    options.seconds = options.seconds or (2 if options.quick else 10)
     options.peers = [Peer(*peer.split("=", 1)) if "=" in peer else parser.error("--peer needs NAME=COMMAND")
                      for peer in options.peer]
     return options
