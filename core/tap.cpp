@@ -369,6 +369,9 @@ void Tap::forget_connections(uint32_t parser)
 void Tap::forget_nobodys()
 {
     const std::span<std::byte> cookies = object_.live_variable("limpet_nobodys");
+    if (cookies.empty())
+        log(LogLevel::kWarn, "agent",
+            "limpet_nobodys cannot be mapped; connections that are open now are not followed");
     for (size_t at = 0; at < cookies.size(); at += sizeof(uint64_t))
         __atomic_store_n(reinterpret_cast<uint64_t*>(cookies.data() + at), 0, __ATOMIC_RELAXED);
 }
