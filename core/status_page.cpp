@@ -127,7 +127,7 @@ std::string cost_table(AgentState& state)
 
 std::string amount(const std::string& limit, double number)
 {
-    if (limit == "kernel_cpu")
+    if (limit == "kernel_cpu" || limit == "agent_cpu")
         return formatted("%.2f %% of a core", number * 100);
     return limit == "series" ? formatted("%.0f", number) : size_text(static_cast<uint64_t>(number));
 }

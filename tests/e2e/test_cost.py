@@ -60,6 +60,8 @@ class CostTest(EndToEndCase):
             found = re.search(rf"<b>{probe}</b>: this probe costs (\d+) ns per event, ([\d.]+) % of a core in the kernel", page)
             self.assertTrue(found, page)
             self.assertGreater(float(found[2]), 0, page)
+        for limit in ("agent_cpu", "kernel_cpu"):
+            self.assertRegex(page, rf"<td>{limit}</td><td class=\"number\">[\d.]+ % of a core</td>")
         self.assertRegex(page, r"about \d+\.\d\d % on the way into its hooks")
         metrics = agent.metrics()
         self.assertGreater(metrics.total("limpet_user_seconds_total", plugin="cpu"), 0)
